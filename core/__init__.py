@@ -1,0 +1,1 @@
+"""The leaf package: values that cross stages, configuration, clock and metrics."""

@@ -1,0 +1,290 @@
+"""Every option: its type, bounds, default and one sentence. `config.yaml` is this file in YAML.
+
+Validation opens no socket and reports all faults at once, each with its dotted path and line.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `faults` holds one line for each thing that is wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Tls(Section):
+    """Encryption on the way to the broker."""
+
+    enabled: bool = False
+    """Encrypt the connection to the broker (TLS 1.2 or newer)."""
+    ca_file: str = ""
+    """Certificate authority that signed the broker's certificate; empty means the system's own."""
+    cert_file: str = ""
+    """Client certificate, where the broker asks for one."""
+    key_file: str = ""
+    """Key of the client certificate."""
+
+
+class Mqtt(Section):
+    """The broker, and how the worker listens to it."""
+
+    host: str = "127.0.0.1"
+    """Name or address of the MQTT broker."""
+    port: Port = 1883
+    """Port of the MQTT broker."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """MQTT version; auto tries 5 and falls back to 3.1.1 where the broker does not speak it."""
+    username: str = ""
+    """Name the worker signs in with; empty means an anonymous connection."""
+    password_file: str = ""
+    """File holding the password; the environment variable HELMETWATCH_MQTT_PASSWORD comes first."""
+    tls: Tls = Tls()
+    keepalive_s: Annotated[int, Field(ge=4, le=3600)] = 30
+    """Seconds of silence after which client and broker ask each other for a sign of life."""
+    session_expiry_s: Annotated[int, Field(ge=60)] = 86400
+    """Seconds the broker keeps our queue while we are away."""
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 2000
+    """Most unacknowledged messages the broker may send us (MQTT 5)."""
+    maximum_packet_size: Annotated[int, Field(ge=1024, le=268435455)] = 65536
+    """Largest message in bytes the broker may send us (MQTT 5)."""
+    queue_size: Annotated[int, Field(ge=100)] = 10000
+    """Most messages held between the network thread and the detector; a full queue slows the broker."""
+
+
+class Journal(Section):
+    """The worker's durable memory between acknowledgement and delivery."""
+
+    path: str = "data/journal.db"
+    """SQLite file; one worker each."""
+    raw_s: Annotated[float, Field(ge=15, le=300)] = 30.0
+    """Seconds of raw frames kept, so that a restart resumes every open incident exactly."""
+    max_mb: Annotated[int, Field(ge=16)] = 2048
+    """Most telemetry waiting for the store; beyond it the oldest goes, counted, never a detection."""
+
+
+class Ingest(Section):
+    """From the broker to the journal."""
+
+    worker: str = "worker-1"
+    """Name of this worker; its MQTT client id is helmetwatch-NAME."""
+    shards: str = "00-ff"
+    """Shards of the topic space this worker owns, as ranges of two hex digits: 00-7f,a0."""
+    mqtt: Mqtt = Mqtt()
+    journal: Journal = Journal()
+    tick_ms: Annotated[int, Field(ge=5, le=1000)] = 50
+    """Milliseconds between two turns of drain, detect, commit, acknowledge."""
+    future_s: Annotated[float, Field(gt=0)] = 60.0
+    """Frames dated further than this in the future are rejected."""
+    ancient_h: Annotated[float, Field(gt=0)] = 24.0
+    """Frames older than this are stored as telemetry but never alert."""
+    late_s: Annotated[float, Field(gt=0)] = 5.0
+    """Frames older than this on arrival alert as late."""
+    helmets_max: Annotated[int, Field(ge=1)] = 100000
+    """Most helmets followed at once; beyond it the one silent for longest is forgotten."""
+    report_s: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds between two reports of the worker to the desk."""
+    desk_url: str = "http://127.0.0.1:8080"
+    """Where the alert desk listens."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9101
+    """Port of the worker's /metrics, /healthz and /readyz on the loopback address; 0 turns them off."""
+
+
+class Embedded(Section):
+    """The embedded telemetry store."""
+
+    path: str = "data/telemetry.db"
+    """SQLite file of the embedded store."""
+    retention_days: Annotated[float, Field(gt=0)] = 14.0
+    """Days after which telemetry is deleted."""
+
+
+class Influx(Section):
+    """InfluxDB 2.x, 3 or a compatible server, by the v2 write API."""
+
+    url: str = ""
+    """Address of the server, for example http://127.0.0.1:8086."""
+    org: str = ""
+    """Organisation."""
+    bucket: str = "helmetwatch"
+    """Bucket."""
+    token_file: str = ""
+    """File holding the token; the environment variable HELMETWATCH_INFLUX_TOKEN comes first."""
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds after which a write is tried again."""
+
+
+class Storage(Section):
+    """Where telemetry goes."""
+
+    kind: Literal["embedded", "influxdb"] = "embedded"
+    """The embedded store needs no server; influxdb needs the section below."""
+    embedded: Embedded = Embedded()
+    influxdb: Influx = Influx()
+    batch_rows: Annotated[int, Field(ge=1, le=100000)] = 5000
+    """Most rows in one write."""
+
+
+class Alerts(Section):
+    """The life of an alert."""
+
+    path: str = "data/alerts.db"
+    """SQLite file of the alert book."""
+    countdown_s: Annotated[float, Field(ge=15, le=90)] = 30.0
+    """Seconds the rider has to say "I'm OK" before an unconfirmed alert opens."""
+
+
+class Web(Section):
+    """The desk's address and page."""
+
+    host: str = "127.0.0.1"
+    """Address the desk listens on; anything but loopback needs a TLS proxy in front."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port the desk listens on; 0 picks a free one."""
+    token_file: str = ""
+    """File with the token workers sign in with; the variable HELMETWATCH_DESK_TOKEN comes first."""
+    session_h: Annotated[float, Field(gt=0)] = 12.0
+    """Hours after which a person has to sign in again."""
+    tiles_url: str = ""
+    """Address pattern of map tiles with {z}/{x}/{y}; empty draws positions on a plain grid."""
+
+
+class Time(Section):
+    """For replays and tests: a clock that runs faster."""
+
+    scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """How many times as fast as the machine's clock time runs; anything but 1 is for replays and tests."""
+    origin_us: Annotated[int, Field(ge=0)] = 0
+    """The moment, in microseconds since 1970, at which the faster clock agreed with the machine's."""
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    ingest: Ingest = Ingest()
+    storage: Storage = Storage()
+    alerts: Alerts = Alerts()
+    web: Web = Web()
+    time: Time = Time()
+
+
+def load(path: Path | None) -> Config:
+    """Reads a configuration file; None gives the defaults.
+
+    Relative paths in it are taken from the folder the command runs in.
+    Raises `ConfigError` with every fault in the file.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is not UTF-8 text"]) from None
+    return parse(text, name=path.name)
+
+
+def parse(text: str, name: str = "config.yaml") -> Config:
+    """Makes a `Config` of YAML text, or raises `ConfigError` with every fault and its line."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" ({name}:{mark.line + 1})" if mark else f" ({name})"
+        raise ConfigError([f"not YAML: {getattr(error, 'problem', None) or error}{where}"]) from None
+    if data is None:
+        return Config()
+    if not isinstance(data, dict):
+        raise ConfigError([f"must be a mapping of sections, got {type(data).__name__} ({name}:1)"])
+    faults = _duplicates(node, name)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        faults += [_fault(detail, node, name) for detail in error.errors()]
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _fault(detail: Any, node: yaml.Node | None, name: str) -> str:
+    path = [str(part) for part in detail["loc"]]
+    unknown = detail["type"] == "extra_forbidden"
+    message = "unknown option" if unknown else str(detail["msg"])
+    # The value of an unknown option is not shown: it may be a secret typed into the wrong place.
+    shown = "" if unknown or isinstance(detail["input"], dict) else f", got {detail['input']!r}"
+    return f"{'.'.join(path)}: {message[:1].lower()}{message[1:]}{shown} ({name}:{_line(node, path)})"
+
+
+def _line(node: yaml.Node | None, path: list[str]) -> int:
+    """Line of the deepest key of `path` that the file has."""
+    line = 1
+    for part in path:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = [(key, value) for key, value in node.value if str(key.value) == part]
+        if not found:
+            break
+        line, node = found[-1][0].start_mark.line + 1, found[-1][1]
+    return line
+
+
+def _duplicates(node: yaml.Node | None, name: str, path: str = "") -> list[str]:
+    """YAML silently keeps the last of two equal keys; we do not."""
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    faults, seen = [], set()
+    for key, value in node.value:
+        dotted = f"{path}{key.value}"
+        if dotted in seen:
+            faults.append(f"{dotted}: given twice ({name}:{key.start_mark.line + 1})")
+        seen.add(dotted)
+        faults += _duplicates(value, name, f"{dotted}.")
+    return faults
+
+
+def secret(variable: str, file: str) -> str:
+    """A secret from the environment or else from a file; empty where neither is set.
+
+    Raises `ConfigError` where the file is named but cannot be read.
+    """
+    value = os.environ.get(variable)
+    if value is not None:
+        return value.strip()
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            [f"the secret in {file} (instead of ${variable}) cannot be read: {error}"]
+        ) from None
+
+
+def render(model: type[Section] = Config, indent: str = "") -> str:
+    """The shipped `config.yaml`: every option with its sentence and its default."""
+    out = []
+    for name, info in model.model_fields.items():
+        default = info.default
+        if isinstance(default, Section):
+            doc = (type(default).__doc__ or "").strip().splitlines()[0]
+            out.append(f"{indent}# {doc}\n{indent}{name}:\n{render(type(default), indent + '  ')}")
+        else:
+            value = yaml.safe_dump(default, default_flow_style=True).removesuffix("...\n").strip()
+            out.append(f"{indent}# {info.description}\n{indent}{name}: {value}\n")
+    return "\n".join(out) if indent == "" else "".join(out)
