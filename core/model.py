@@ -132,7 +132,6 @@ class Reason(StrEnum):
     VALUE = "value"
     JSON = "json"
     FUTURE = "future"
-    ANCIENT = "ancient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +166,18 @@ class HelmetStatus:
     firmware: str = ""
     rate_hz: float | None = None
     full_scale_g: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent down to a helmet (topic `prompt`)."""
+
+    type: Literal["received", "ask", "remind"]
+    boot: int | None = None
+    seq: int | None = None
+    incident: str | None = None
+    until_us: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Bytes in, durable detections and telemetry out."""
