@@ -1,0 +1,1 @@
+"""The desk: REST, live feed, sign-in and the page."""

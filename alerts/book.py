@@ -1,0 +1,159 @@
+"""The alert book: every input is one transaction that writes the alert and its timeline together."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from alerts import lifecycle
+from alerts.database import connect, transaction
+from alerts.lifecycle import Step
+from alerts.model import Alert, Change, Resolution, Rider, State, dump, parse
+from core.model import Detection, HelmetEvent
+
+
+class NotFoundError(Exception):
+    """There is no alert with this id."""
+
+
+class Book:
+    """The writing side of the alert book; `alerts.reader.Reader` is the reading side.
+
+    Use it from one thread at a time. Each method is one durable transaction, takes the time as `now_us`,
+    and returns the changes in the order of their feed ids. What arrives twice changes nothing.
+    """
+
+    def __init__(self, path: Path, countdown_s: float, riders: Mapping[str, Rider] | None = None) -> None:
+        self._db = connect(path)
+        self._countdown_us = round(countdown_s * 1e6)
+        self._riders = riders or {}
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def take(self, detections: Sequence[Detection], now_us: int) -> list[Change]:
+        """Takes versions of incidents, in any order and as often as they come."""
+        with transaction(self._db):
+            return [change for each in detections for change in self._take(each, now_us)]
+
+    def take_events(self, events: Sequence[HelmetEvent], now_us: int) -> list[Change]:
+        """Takes what riders say: SOS makes an alert, "I'm OK" cancels; other events are not the book's."""
+        with transaction(self._db):
+            return [change for each in events for change in self._take_event(each, now_us)]
+
+    def acknowledge(self, alert_id: str, person: str, now_us: int) -> list[Change]:
+        """A person takes the alert. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        return self._ask(alert_id, lambda alert: lifecycle.acknowledge(alert, person, now_us), now_us)
+
+    def resolve(self, alert_id: str, person: str, reason: Resolution, note: str, now_us: int) -> list[Change]:
+        """A person closes the alert. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        return self._ask(
+            alert_id, lambda alert: lifecycle.resolve(alert, person, reason, note, now_us), now_us
+        )
+
+    def reopen(self, alert_id: str, person: str, note: str, now_us: int) -> list[Change]:
+        """A person takes a closed alert back. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        return self._ask(alert_id, lambda alert: lifecycle.reopen(alert, person, note, now_us), now_us)
+
+    def note(self, alert_id: str, person: str, text: str, now_us: int) -> list[Change]:
+        """A person writes into the timeline. Raises `NotFoundError`."""
+        return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
+
+    def advance(self, now_us: int) -> list[Change]:
+        """Opens every pending alert whose countdown is over."""
+        due = "state = 'pending' AND opens_us <= ? ORDER BY opens_us, number"
+        if not any(self._alerts(due, now_us)):
+            return []
+        with transaction(self._db):
+            return [
+                change
+                for alert in self._alerts(due, now_us)
+                for change in self._write(lifecycle.countdown_over(alert, now_us), now_us)
+            ]
+
+    def alert(self, alert_id: str) -> Alert:
+        """The alert as it stands. Raises `NotFoundError`."""
+        for alert in self._alerts("id = ?", alert_id):
+            return alert
+        raise NotFoundError(f"There is no alert {alert_id}.")
+
+    def _take(self, detection: Detection, now_us: int) -> list[Change]:
+        body = asdict(detection)
+        trace = body.pop("trace")
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO detections VALUES (?, ?, ?, ?, ?)",
+            (
+                detection.incident,
+                detection.version,
+                now_us,
+                json.dumps(body, ensure_ascii=False, allow_nan=False),
+                None if trace is None else json.dumps(trace, allow_nan=False),
+            ),
+        ).rowcount
+        if not added:
+            return []
+        ok_us = self._last_ok_us(detection.helmet)
+        for known in self._alerts("id = ?", detection.incident):
+            return self._write(lifecycle.updated(known, detection, now_us, ok_us), now_us)
+        rider = self._riders.get(detection.helmet)
+        steps = lifecycle.detected(detection, rider, now_us, self._countdown_us, ok_us)
+        return self._write(steps, now_us)
+
+    def _take_event(self, event: HelmetEvent, now_us: int) -> list[Change]:
+        if event.type not in ("sos", "ok"):
+            return []
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)",
+            (event.helmet, event.type, event.t_us, event.received_us),
+        ).rowcount
+        if not added:
+            return []
+        if event.type == "sos":
+            rider, ok_us = self._riders.get(event.helmet), self._last_ok_us(event.helmet)
+            return self._write(lifecycle.sos(event, rider, now_us, ok_us), now_us)
+        live = self._alerts("helmet = ? AND state IN (?, ?, ?) ORDER BY number", event.helmet, *LIVE)
+        return [
+            change
+            for alert in live
+            for change in self._write(lifecycle.rider_ok(alert, event.t_us, now_us), now_us)
+        ]
+
+    def _ask(self, alert_id: str, rule: Callable[[Alert], Iterable[Step]], now_us: int) -> list[Change]:
+        with transaction(self._db):
+            return self._write(rule(self.alert(alert_id)), now_us)
+
+    def _write(self, steps: Iterable[Step], now_us: int) -> list[Change]:
+        return [self._record(step, now_us) for step in steps]
+
+    def _record(self, step: Step, now_us: int) -> Change:
+        """One line of the timeline and the alert after it; the line's number is the alert's `seq`."""
+        body = dump(step.alert)
+        detail = json.dumps(step.detail, ensure_ascii=False)
+        self._db.execute(
+            "INSERT INTO changes (at_us, alert, type, actor, detail, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (now_us, step.alert.id, step.type, step.actor, detail, body),
+        )
+        seq: int = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
+        self._db.execute(
+            "INSERT INTO alerts (id, seq, body) VALUES (?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, body = excluded.body",
+            (step.alert.id, seq, body),
+        )
+        return Change(seq, now_us, step.type, step.actor, replace(step.alert, seq=seq), step.detail)
+
+    def _alerts(self, where: str, *values: object) -> Iterator[Alert]:
+        rows = self._db.execute(
+            f"SELECT body, seq FROM alerts WHERE {where}",  # noqa: S608  # written in this file
+            values,
+        ).fetchall()
+        return (parse(body, seq) for body, seq in rows)
+
+    def _last_ok_us(self, helmet: str) -> int | None:
+        row = self._db.execute("SELECT max(t_us) FROM events WHERE helmet = ? AND type = 'ok'", (helmet,))
+        latest: int | None = row.fetchone()[0]
+        return latest
+
+
+LIVE = (State.PENDING, State.OPEN, State.ACKNOWLEDGED)
+"""States of an alert that somebody still has to do something about."""

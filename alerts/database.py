@@ -1,0 +1,101 @@
+"""The SQLite file of the desk: how it is opened, and the tables of the alert book."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS alerts (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL AS (json_extract(body, '$.state')),
+    helmet TEXT NOT NULL AS (json_extract(body, '$.helmet')),
+    opens_us INTEGER AS (json_extract(body, '$.opens_us')),
+    final_us INTEGER AS (coalesce(json_extract(body, '$.resolved_us'), json_extract(body, '$.cancelled_us')))
+);
+CREATE INDEX IF NOT EXISTS alerts_by_state ON alerts (state, number);
+CREATE INDEX IF NOT EXISTS alerts_by_helmet ON alerts (helmet, number);
+CREATE INDEX IF NOT EXISTS alerts_by_final ON alerts (final_us);
+CREATE TABLE IF NOT EXISTS changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_us INTEGER NOT NULL,
+    alert TEXT NOT NULL REFERENCES alerts (id) DEFERRABLE INITIALLY DEFERRED,
+    type TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS changes_by_alert ON changes (alert, seq);
+CREATE TRIGGER IF NOT EXISTS changes_stay BEFORE UPDATE ON changes
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS changes_remain BEFORE DELETE ON changes
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE TABLE IF NOT EXISTS detections (
+    incident TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    taken_us INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    trace TEXT,
+    PRIMARY KEY (incident, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    helmet TEXT NOT NULL,
+    type TEXT NOT NULL,
+    t_us INTEGER NOT NULL,
+    received_us INTEGER NOT NULL,
+    PRIMARY KEY (helmet, type, t_us)
+) WITHOUT ROWID;
+"""
+
+
+class BookError(Exception):
+    """The file cannot serve as an alert book; the message says why and what to do."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens the file, readable by its owner alone, and makes its tables where they are missing.
+
+    Each commit is on the disk before it returns (WAL, synchronous=FULL). Transactions are begun explicitly;
+    whoever uses the connection from several threads takes care that only one does so at a time.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        _prepare(db, path)
+    except (OSError, sqlite3.Error) as error:
+        raise BookError(f"{path}: cannot be used as the alert book: {error}") from None
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise BookError(
+            f"{path}: was written by a newer Helmetwatch (format {version}, this one knows {VERSION})"
+        )
+    if version < VERSION:
+        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Everything inside is written, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

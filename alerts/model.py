@@ -1,0 +1,154 @@
+"""The values of the alert book: an alert, and one change of it. Field names are those of `docs/api.md`."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from core.model import Kind, Position, Stage, Worn
+
+
+class State(StrEnum):
+    """Where an alert stands in its life."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    CANCELLED = "cancelled"
+
+
+class Entry(StrEnum):
+    """What a line of an alert's timeline says."""
+
+    DETECTED = "detected"
+    UPDATED = "updated"
+    IMPACT = "impact"
+    OPENED = "opened"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    CANCELLED = "cancelled"
+    REOPENED = "reopened"
+    NOTED = "noted"
+    WITHDRAWN = "withdrawn"
+
+
+class Resolution(StrEnum):
+    """Why a person closed an alert; also the label the detector learns from."""
+
+    INJURED = "injured"
+    UNHURT = "unhurt"
+    HELMET_DROPPED = "helmet_dropped"
+    ROAD_BUMP = "road_bump"
+    TEST = "test"
+    DEVICE_FAULT = "device_fault"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Rider:
+    """Who rides with a helmet."""
+
+    name: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """How an alert ended, in the words of the person who closed it."""
+
+    reason: Resolution
+    note: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One incident as the desk sees it now; `docs/api.md` explains the fields."""
+
+    id: str
+    state: State
+    seq: int
+    """Feed id of the last change; 0 before the book has written it."""
+    version: int
+    helmet: str
+    rider: Rider | None
+    kind: Kind
+    stage: Stage
+    severity: int
+    severity_basis: str
+    quality: str
+    worn: Worn
+    late: bool
+    signal_lost: bool
+    reason_zh: str
+    reason_en: str
+    position: Position | None
+    speed_mps: float | None
+    impacts_us: list[int]
+    boot: int | None
+    frame_seq: int | None
+    occurred_us: int
+    received_us: int
+    detected_us: int
+    alerted_us: int
+    opens_us: int | None
+    opened_us: int | None = None
+    acknowledged_us: int | None = None
+    resolved_us: int | None = None
+    cancelled_us: int | None = None
+    owner: str | None = None
+    resolution: Resolved | None = None
+
+    @property
+    def last_impact_us(self) -> int:
+        """Device time of the newest impact; of the button press where there is none."""
+        return max(self.impacts_us, default=self.occurred_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the audit trail, which is one event of the feed."""
+
+    seq: int
+    at_us: int
+    type: Entry
+    actor: str
+    """Display name of a person, or `detector`, `rider`, `desk`."""
+    alert: Alert
+    """As it stood after the change."""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def entry(self) -> dict[str, Any]:
+        """The timeline's line, ready for JSON."""
+        return {
+            "seq": self.seq,
+            "at_us": self.at_us,
+            "type": self.type,
+            "actor": self.actor,
+            "detail": self.detail,
+        }
+
+
+def dump(alert: Alert) -> str:
+    """An alert as JSON text, the way the API gives it out and the book keeps it."""
+    return json.dumps(asdict(alert), ensure_ascii=False, allow_nan=False)
+
+
+def parse(text: str, seq: int) -> Alert:
+    """The alert in JSON text that `dump` wrote, with the feed id of its last change."""
+    body = json.loads(text)
+    rider, position, resolution = body["rider"], body["position"], body["resolution"]
+    body |= {
+        "seq": seq,
+        "state": State(body["state"]),
+        "kind": Kind(body["kind"]),
+        "stage": Stage(body["stage"]),
+        "worn": Worn(body["worn"]),
+        "rider": None if rider is None else Rider(**rider),
+        "position": None if position is None else Position(**position),
+        "resolution": None
+        if resolution is None
+        else Resolved(Resolution(resolution["reason"]), resolution["note"], resolution["by"]),
+    }
+    return Alert(**body)
