@@ -9,6 +9,10 @@ import numpy.typing as npt
 
 from core import config
 
+UNSTORABLE = "the helmet id is no plain text, or the time is outside 1678 to 2261"
+"""Why `unstorable` rows are not taken."""
+_T_MAX_US = 9_200_000_000_000_000
+
 
 class StoreError(Exception):
     """A store cannot be opened or read; the message says why, in one sentence without secrets."""
@@ -91,14 +95,16 @@ def open_store(settings: config.Storage) -> Store:
 
 
 def unstorable(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which rows no store takes: their helmet id is no text that every server gives back as it was.
+    """Which rows no store takes: helmet id or time cannot come back from every server as they were.
 
     Such an id is empty, not UTF-8, or holds a control character or a backslash: line protocol ends a line
-    with a newline, and servers differ in what a backslash means. One rule for all stores, so that changing
-    the store does not change what can be stored.
+    with a newline, and servers differ in what a backslash means. Such a time is outside the years 1678 to
+    2261, which 64 bits of nanoseconds reach. One rule for all stores, so that changing the store does not
+    change what can be stored.
     """
     ids, number = np.unique(rows["helmet"], return_inverse=True)
-    return ~np.array([_is_text(value) for value in ids.tolist()], dtype=bool)[number]
+    unclear = ~np.array([_is_text(value) for value in ids.tolist()], dtype=bool)[number]
+    return unclear | (rows["t_us"] < -_T_MAX_US) | (rows["t_us"] > _T_MAX_US)
 
 
 def _is_text(helmet: bytes) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core import config
 from core.model import TELEMETRY
-from storage import Outcome, StoreError, unstorable
+from storage import UNSTORABLE, Outcome, StoreError, unstorable
 
 SCHEMA_VERSION = 1
 
@@ -106,7 +106,7 @@ class EmbeddedStore:
             lasting = code & 0xFF in _LASTING
             return Outcome("refused" if lasting else "retry", 0, [], f"{self._path}: {error}")
         if bad:
-            return Outcome("partial", len(good), bad, "helmet ids that are not plain text")
+            return Outcome("partial", len(good), bad, UNSTORABLE)
         return Outcome("accepted", len(good))
 
     def _insert(self, rows: npt.NDArray[np.void]) -> None:
