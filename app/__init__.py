@@ -1,0 +1,1 @@
+"""The command line and the places where the stages are put together."""

@@ -1,0 +1,48 @@
+"""Every metric of the worker and the desk, in one place; `docs/operations.md` says what each one means."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("helmetwatch_messages", "Messages taken from the broker", ["leaf"])
+REJECTED = Counter("helmetwatch_messages_rejected", "Messages that could not be used", ["reason"])
+ACKNOWLEDGED = Counter("helmetwatch_messages_acknowledged", "Messages acknowledged to the broker")
+STALE_ACKS = Counter(
+    "helmetwatch_stale_acknowledgements", "Acknowledgements not sent: their connection is gone"
+)
+QUEUE = Gauge("helmetwatch_queue_messages", "Messages received and not yet processed")
+CONNECTED = Gauge("helmetwatch_broker_connected", "1 while the worker has its broker")
+CONNECTS = Counter("helmetwatch_broker_connects", "Connections made to the broker", ["session"])
+CONNECT_FAILURES = Counter(
+    "helmetwatch_broker_connect_failures", "Connections the broker refused or lost", ["reason"]
+)
+
+FRAMES = Counter("helmetwatch_frames", "Motion frames placed in their helmet's time", ["how"])
+FRAMES_MISSING = Counter("helmetwatch_frames_missing", "Frames that never came, by the gaps in their numbers")
+CLOCK_JUMPS = Counter("helmetwatch_clock_jumps", "Helmet clocks that jumped between two adjoining frames")
+HELMETS = Gauge("helmetwatch_helmets", "Helmets followed")
+STAGE_CPU = Counter("helmetwatch_stage_cpu_seconds", "Processor time of the worker", ["stage"])
+TICK = Histogram(
+    "helmetwatch_tick_seconds",
+    "Duration of one turn of drain, detect, commit, acknowledge",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
+
+DETECTIONS = Counter(
+    "helmetwatch_detections", "Versions of incidents the detector gave out", ["kind", "stage"]
+)
+UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
+DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
+ROWS_STORED = Counter("helmetwatch_telemetry_rows_stored", "Telemetry rows the store has taken")
+ROWS_REFUSED = Counter("helmetwatch_telemetry_rows_refused", "Telemetry rows the store will never take")
+ROWS_DROPPED = Counter(
+    "helmetwatch_telemetry_rows_dropped", "Oldest telemetry rows given up: the journal was full"
+)
+ROWS_WAITING = Gauge("helmetwatch_telemetry_rows_waiting", "Telemetry rows the store has not taken yet")
+STORE_WRITES = Counter("helmetwatch_store_writes", "Tries to write to the telemetry store", ["outcome"])
+
+CHANGES = Counter("helmetwatch_alert_changes", "Lines written into alerts' timelines", ["type", "state"])
+TAKEN = Counter("helmetwatch_desk_taken", "Detections and events the desk has committed", ["what"])
+FEED_CLIENTS = Gauge("helmetwatch_feed_clients", "Pages following the live feed")
+FEED_CUT = Counter("helmetwatch_feed_clients_cut", "Pages cut off because they did not read")
+REQUEST_ERRORS = Counter("helmetwatch_request_errors", "Requests answered with an error", ["status"])
+REPORT_AGE = Gauge("helmetwatch_newest_report_age_seconds", "Age of the newest worker report; NaN before it")
+BOOK_FAILURES = Counter("helmetwatch_book_failures", "Transactions of the alert book that failed")

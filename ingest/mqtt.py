@@ -1,0 +1,298 @@
+"""The broker's side of the worker: a persistent session, manual acknowledgement, back-pressure.
+
+The network thread only copies a message into a bounded queue. Facts that shaped this file, measured with paho
+2.2 and mosquitto 2.0: an exception in a callback kills the network thread while `is_connected()` stays True;
+brokers overrun the receive maximum, so the queue here is the bound; and an acknowledgement sent after a lost
+session can delete a different message, so each one carries the number of the connection it belongs to.
+"""
+
+import contextlib
+import queue
+import random
+import ssl
+import threading
+import time
+from typing import Any, NamedTuple
+
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from core import metrics
+from core.clock import Clock
+from core.config import ConfigError, Ingest, Tls, secret
+from ingest.codec import Message
+
+log = structlog.get_logger()
+
+_LEAVES = ("motion", "event", "status")
+_RECONNECT_MAX_S = 30.0
+_REFUSED_WAIT_S = 30.0
+_ANSWER_S = 10.0
+_UNSUPPORTED_VERSION = 0x84
+_REFUSED_CODES = {0x86, 0x87}
+_TAKEN_OVER = 0x8E
+
+
+class Delivery(NamedTuple):
+    """A message on its way through the worker, with what is needed to acknowledge it."""
+
+    message: Message
+    mid: int
+    qos: int
+    connection: int
+
+
+class Subscriber:
+    """Keeps one persistent MQTT session and fills `inbox`, in order of arrival.
+
+    It reconnects for ever, with full jitter up to 30 s. `failed` is set where going on is pointless: another
+    client took over our id.
+    """
+
+    def __init__(self, config: Ingest, clock: Clock) -> None:
+        self.inbox: queue.Queue[Delivery] = queue.Queue(config.mqtt.queue_size)
+        self.failed = threading.Event()
+        self.connected = threading.Event()
+        self._client_id = f"helmetwatch-{config.worker}"
+        self._settings = config.mqtt
+        self._clock = clock
+        self._password = secret("HELMETWATCH_MQTT_PASSWORD", self._settings.password_file)
+        self._filters = topic_filters(config.shards)
+        self._versions = _versions(self._settings.protocol)
+        self._connection = 0
+        self._refused = False
+        self._gone = threading.Event()
+        self._stopping = threading.Event()
+        self._client: Client | None = None
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+
+    def start(self) -> None:
+        """Begins to connect, in a thread of its own."""
+        self._thread.start()
+
+    def thread_cpu_s(self) -> float:
+        """Processor time of the network thread of this connection."""
+        thread = self._network_thread()
+        if thread is None or thread.ident is None:
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+
+    def acknowledge(self, deliveries: list[Delivery]) -> None:
+        """Acknowledges messages in order of arrival; those of a connection that is gone will come again."""
+        client, current = self._client, self._connection
+        stale = 0
+        for delivery in deliveries:
+            if delivery.qos == 0:
+                continue
+            if client is None or delivery.connection != current:
+                stale += 1
+                continue
+            client.ack(delivery.mid, delivery.qos)
+        metrics.STALE_ACKS.inc(stale)
+        metrics.ACKNOWLEDGED.inc(len(deliveries) - stale)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Sends something down to a helmet; lost where we are not connected, since helmets ask again."""
+        client = self._client
+        if client is not None and self.connected.is_set():
+            client.publish(topic, payload, qos=1)
+
+    def stop(self) -> None:
+        """Leaves the broker, which keeps our session and queues for us."""
+        self._stopping.set()
+        client = self._client
+        if client is not None:
+            client.disconnect()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            self._client = client = self._make()
+            began = time.monotonic()
+            try:
+                self._connect(client)
+                client.loop_start()
+                self._watch(began)
+                client.loop_stop()
+            except (OSError, ValueError) as error:
+                self._failure("unreachable", str(error))
+            except Exception as error:
+                # Whatever happens in there, the thread that brings in the crashes must go on.
+                self._failure("error", repr(error))
+            self._lost()
+            attempt = 0 if time.monotonic() - began > _RECONNECT_MAX_S else attempt + 1
+            wait = random.uniform(0, min(_RECONNECT_MAX_S, 0.2 * 2**attempt))
+            self._stopping.wait(_REFUSED_WAIT_S if self._refused else wait)
+
+    def _watch(self, began: float) -> None:
+        """Returns when the connection is over: lost, refused, never answered, or its thread has died."""
+        while not self._gone.wait(1.0):
+            if self._network_thread() is None:
+                self._failure("thread_died", "the network thread ended without a word")
+                return
+            if not self.connected.is_set() and time.monotonic() - began > _ANSWER_S:
+                self._failure("silent", "the broker took the connection and said nothing")
+                return
+
+    def _network_thread(self) -> threading.Thread | None:
+        name = f"paho-mqtt-client-{self._client_id}"
+        return next((thread for thread in threading.enumerate() if thread.name == name), None)
+
+    def _failure(self, reason: str, error: str) -> None:
+        metrics.CONNECT_FAILURES.labels(reason).inc()
+        settings = self._settings
+        log.warning("broker.failed", reason=reason, host=settings.host, port=settings.port, error=error)
+
+    def _make(self) -> Client:
+        self._refused = False
+        self._gone.clear()
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=self._versions[0],
+            manual_ack=True,
+            reconnect_on_failure=False,
+            clean_session=None if self._versions[0] == MQTTProtocolVersion.MQTTv5 else False,
+        )
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, self._password or None)
+        _encrypt(client, self._settings.tls)
+        client.max_inflight_messages_set(1000)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _connect(self, client: Client) -> None:
+        settings = self._settings
+        if self._versions[0] == MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = settings.session_expiry_s
+            properties.ReceiveMaximum = settings.receive_maximum
+            properties.MaximumPacketSize = settings.maximum_packet_size
+            client.connect(
+                settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties
+            )
+        else:
+            client.connect(settings.host, settings.port, settings.keepalive_s)
+
+    def _on_connect(
+        self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, __: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._refused = reason.value in _REFUSED_CODES
+            if reason.value == _UNSUPPORTED_VERSION:
+                self._fall_back()
+            metrics.CONNECT_FAILURES.labels("refused").inc()
+            log.error("broker.refused", reason=str(reason), hint="check the name and password (ingest.mqtt)")
+            return
+        self._connection += 1
+        session = "resumed" if flags.session_present else "new"
+        metrics.CONNECTS.labels(session).inc()
+        if not flags.session_present and self._connection > 1:
+            log.error(
+                "broker.session_lost", hint="what was queued for us is gone; gaps are counted by helmet"
+            )
+        if flags.session_present:
+            # A persistent session keeps subscriptions that the configuration no longer has.
+            unwanted = sorted(set(topic_filters("all")) - set(self._filters))
+            client.unsubscribe(unwanted)
+        client.subscribe([(name, 1) for name in self._filters])
+        self.connected.set()
+        metrics.CONNECTED.set(1)
+        log.info(
+            "broker.connected", session=session, protocol=int(self._versions[0]), filters=len(self._filters)
+        )
+
+    def _on_disconnect(
+        self, _: Client, __: Any, flags: DisconnectFlags, reason: ReasonCode, ___: Properties | None
+    ) -> None:
+        if not self.connected.is_set() and not flags.is_disconnect_packet_from_server and not self._refused:
+            # Cut before any answer: the way of brokers that do not know this version of MQTT.
+            self._fall_back()
+        if reason.value == _TAKEN_OVER and not self._stopping.is_set():
+            metrics.CONNECT_FAILURES.labels("taken_over").inc()
+            log.error("broker.taken_over", hint="two workers share one name (ingest.worker); this one stops")
+            self._stopping.set()
+            self.failed.set()
+        self._lost()
+        self._gone.set()
+
+    def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
+        try:
+            try:
+                topic = message.topic
+            except UnicodeDecodeError:
+                topic = "undecodable"
+            delivery = Delivery(
+                Message(topic, bytes(message.payload), self._clock.now_us()),
+                message.mid,
+                message.qos,
+                self._connection,
+            )
+            self.inbox.put(delivery, timeout=self._settings.keepalive_s / 4)
+        except queue.Full:
+            # The worker is stuck. Drop the connection, not the message: the session brings it again.
+            metrics.CONNECT_FAILURES.labels("queue_full").inc()
+            log.error("broker.queue_full", waited_s=self._settings.keepalive_s / 4)
+            client.disconnect()
+        except Exception:
+            log.exception("broker.message_error")
+
+    def _fall_back(self) -> None:
+        if len(self._versions) > 1:
+            self._versions = self._versions[1:] + self._versions[:1]
+            log.info("broker.protocol", trying=int(self._versions[0]))
+
+    def _lost(self) -> None:
+        if self.connected.is_set():
+            self.connected.clear()
+            if not self._stopping.is_set():
+                metrics.CONNECT_FAILURES.labels("lost").inc()
+                log.warning("broker.lost")
+        metrics.CONNECTED.set(0)
+
+
+def parse_shards(text: str) -> list[str]:
+    """Shards of a list of ranges such as `00-7f,a0`. Raises `ConfigError` where it is not one."""
+    shards: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        low = high = -1
+        with contextlib.suppress(ValueError):
+            low, high = int(first, 16), int(last or first, 16)
+        if not 0 <= low <= high <= 255:
+            raise ConfigError(
+                [f"ingest.shards: must be ranges of two hex digits such as 00-7f,a0, got {text!r}"]
+            )
+        shards |= set(range(low, high + 1))
+    return [f"{shard:02x}" for shard in sorted(shards)]
+
+
+def topic_filters(shards: str) -> list[str]:
+    """The MQTT filters of some shards; `all` gives every filter a worker could ever have had."""
+    every = [f"{shard:02x}" for shard in range(256)]
+    chosen = [*every, "+"] if shards == "all" else parse_shards(shards)
+    if chosen == every:
+        chosen = ["+"]
+    return [f"helmets/{shard}/+/{leaf}" for shard in chosen for leaf in _LEAVES]
+
+
+def _versions(protocol: str) -> list[MQTTProtocolVersion]:
+    known = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+    return list(known.values()) if protocol == "auto" else [known[protocol]]
+
+
+def _encrypt(client: Client, tls: Tls) -> None:
+    if not tls.enabled:
+        return
+    context = ssl.create_default_context(cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file or None)
+    client.tls_set_context(context)

@@ -1,0 +1,166 @@
+"""From messages to what must be made durable: decode, sequence, detect. No I/O; a restart replays it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core import metrics
+from core.config import Config
+from core.model import (
+    Detection,
+    Flag,
+    Frames,
+    HelmetEvent,
+    HelmetReport,
+    HelmetStatus,
+    Prompt,
+    Reason,
+    Rejected,
+    Worn,
+)
+from detectors import Fleet
+from ingest import codec
+from ingest.codec import Message
+from ingest.journal import Tick
+from ingest.sequence import Sequence
+from ingest.telemetry import summarise
+
+
+class Pipeline:
+    """The state of all helmets of one worker."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config.ingest
+        self._countdown_us = int(config.alerts.countdown_s * 1e6)
+        self._sequence = Sequence(config.ingest.helmets_max, config.ingest.ancient_h * 3600)
+        self._fleet = Fleet(config.detectors)
+        self._heard: dict[str, tuple[Frames, int]] = {}
+        self._offline: dict[str, HelmetStatus] = {}
+        self.frames = 0
+        self.rejected = 0
+        self.lag_s = 0.0
+
+    def process(self, messages: list[Message], now_us: int) -> tuple[Tick, list[tuple[str, Prompt]]]:
+        """One turn: what it makes durable, and what to tell which helmet once it is."""
+        tick = Tick(now_us)
+        motion: list[Message] = []
+        for message in messages:
+            self._sort(message, tick, motion)
+        with stage("decode"):
+            decoded = codec.decode_motion(motion, future_s=self._config.future_s)
+        tick.rejected += decoded.rejected
+        bad = {id(message) for message, _ in decoded.rejected}
+        tick.raw = [message for message in motion if id(message) not in bad] if bad else motion
+        prompts = [received for frames in decoded.frames for received in _receipts(frames)]
+        with stage("sequence"):
+            sequenced = self._sequence.place(decoded.frames)
+            sequenced.ended.extend(self._sequence.expire(now_us))
+        with stage("detect"):
+            for placed in sequenced.placed:
+                tick.detections += self._fleet.push(placed.frames, placed.track, placed.index, now_us)
+            for track in sequenced.ended:
+                tick.detections += self._fleet.forget(track)
+            tick.detections += self._fleet.advance(now_us)
+        with stage("telemetry"):
+            kept = [placed.frames for placed in sequenced.placed] + sequenced.archive
+            tick.telemetry = [summarise(frames) for frames in kept]
+            self._note(kept, tick)
+        prompts += [self._ask(d) for d in tick.detections if d.version == 1 and not d.late]
+        return tick, prompts
+
+    def _sort(self, message: Message, tick: Tick, motion: list[Message]) -> None:
+        parsed = codec.parse_topic(message.topic)
+        value: HelmetEvent | HelmetStatus | Rejected
+        if isinstance(parsed, Rejected):
+            value = parsed
+        elif parsed[1] == "motion":
+            motion.append(message)
+            return
+        elif parsed[1] == "event":
+            value = codec.decode_event(message, parsed[0])
+        elif parsed[1] == "status" and not message.payload:
+            return  # a retained status that someone cleared
+        elif parsed[1] == "status":
+            value = codec.decode_status(message, parsed[0])
+        else:
+            value = Rejected(message.topic, Reason.TOPIC, "prompts go the other way")
+        metrics.MESSAGES.labels("other").inc()
+        if isinstance(value, Rejected):
+            tick.rejected.append((message, value))
+        elif isinstance(value, HelmetEvent):
+            tick.events.append(value)
+        else:
+            self._offline[value.helmet] = value
+
+    def _note(self, kept: list[Frames], tick: Tick) -> None:
+        for frames in kept:
+            self.frames += len(frames)
+            for row, helmet in enumerate(frames.helmet):
+                self._heard[helmet] = (frames, row)
+            ends_us = frames.t0_us + frames.acc.shape[1] * frames.period_ns.astype("i8") // 1000
+            self.lag_s = float((tick.now_us - ends_us).max()) / 1e6
+        for detection in tick.detections:
+            metrics.DETECTIONS.labels(detection.kind, detection.stage).inc()
+        for _, rejected in tick.rejected:
+            metrics.REJECTED.labels(rejected.reason).inc()
+        self.rejected += len(tick.rejected)
+        metrics.MESSAGES.labels("motion").inc(sum(len(frames) for frames in kept))
+        metrics.HELMETS.set(len(self._sequence))
+
+    def _ask(self, detection: Detection) -> tuple[str, Prompt]:
+        """Asks the rider at once, without a way round by the desk."""
+        until_us = detection.detected_us + self._countdown_us
+        return detection.helmet, Prompt("ask", incident=detection.incident, until_us=until_us)
+
+    def reports(self) -> list[HelmetReport]:
+        """State of every helmet heard since the last call."""
+        heard, self._heard = self._heard, {}
+        out = [_report(helmet, *where) for helmet, where in list(heard.items())]
+        offline, self._offline = self._offline, {}
+        for helmet, status in list(offline.items()):
+            if not status.online and helmet not in heard:
+                t_us = status.received_us
+                out.append(
+                    HelmetReport(helmet, t_us, t_us, Worn.UNKNOWN, None, None, None, None, None, False)
+                )
+        return out
+
+
+def _receipts(frames: Frames) -> Iterator[tuple[str, Prompt]]:
+    """Helmets repeat a frame sent on impact until they hear that it is durable; duplicates too."""
+    for k in ((frames.flags & Flag.ON_IMPACT) > 0).nonzero()[0].tolist():
+        yield frames.helmet[k], Prompt("received", boot=int(frames.boot[k]), seq=int(frames.seq[k]))
+
+
+def _report(helmet: str, frames: Frames, k: int) -> HelmetReport:
+    def known(value: float) -> float | None:
+        return None if value != value else float(value)
+
+    battery = int(frames.battery_pct[k])
+    return HelmetReport(
+        helmet=helmet,
+        t_us=int(frames.t0_us[k]),
+        received_us=int(frames.received_us[k]),
+        worn=Worn(int(frames.worn[k])),
+        battery_pct=None if battery == 255 else battery,
+        speed_mps=known(frames.speed_mps[k]),
+        lat_deg=known(frames.lat_deg[k]),
+        lon_deg=known(frames.lon_deg[k]),
+        accuracy_m=known(frames.accuracy_m[k]),
+    )
+
+
+_CPU = {
+    name: metrics.STAGE_CPU.labels(name)
+    for name in ("decode", "sequence", "detect", "telemetry", "journal", "acknowledge")
+}
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Counts the processor time of this thread to a stage."""
+    began = time.thread_time()
+    try:
+        yield
+    finally:
+        _CPU[name].inc(time.thread_time() - began)

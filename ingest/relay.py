@@ -1,0 +1,235 @@
+"""Two independent relays out of the journal: detections to the desk, telemetry to the store.
+
+Each reads the journal through a connection of its own, delivers in order, tries for ever, and reports what
+was taken; neither can hold up the other, nor detection.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import structlog
+from pydantic import TypeAdapter
+
+from core import metrics
+from core.config import Config
+from core.model import WorkerReport
+from ingest.journal import Outbox, Waiting
+from storage import Store
+
+log = structlog.get_logger()
+
+_REPORT = TypeAdapter(WorkerReport)
+_BATCH = 100
+_POLL_S = 0.5
+_BACKOFF_MAX_S = 5.0
+_TRY_AGAIN = {401, 403, 404, 408, 425, 429}
+"""Answers that speak of the desk's state or of our token, not of what we sent."""
+
+State = Literal["taken", "refused"]
+
+
+def _backoff_s(failures: int) -> float:
+    return random.uniform(0.05, min(_BACKOFF_MAX_S, 0.1 * 2 ** min(failures, 10)))
+
+
+class DeskRelay:
+    """Hands detections and events to the desk, and the worker's reports.
+
+    `delivered` is called, in the relay's thread, with what the desk has committed (or will never take).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        token: str,
+        journal: Path,
+        report: Callable[[], WorkerReport],
+        delivered: Callable[[list[tuple[State, int]]], None],
+    ) -> None:
+        self._url = config.ingest.desk_url.rstrip("/")
+        self._report_s = config.ingest.report_s / config.time.scale
+        self._token = token
+        self._outbox = Outbox(journal)
+        self._report = report
+        self._delivered = delivered
+        self._loop = asyncio.new_event_loop()
+        self._news = asyncio.Event()
+        self._stopping = False
+        self.undelivered = 0
+        self._thread = threading.Thread(target=self._run, name="desk-relay", daemon=True)
+
+    def start(self) -> None:
+        """Begins, in a thread of its own."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the journal."""
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    def stop(self) -> None:
+        """Ends after the delivery under way."""
+        self._stopping = True
+        self.wake()
+        self._thread.join(5)
+        self._outbox.close()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._main())
+        finally:
+            self._loop.close()
+
+    async def _main(self) -> None:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+            reports = asyncio.create_task(self._send_reports(session))
+            await self._deliver(session)
+            reports.cancel()
+
+    async def _deliver(self, session: aiohttp.ClientSession) -> None:
+        last, failures = 0, 0
+        while not self._stopping:
+            self._news.clear()
+            waiting = self._outbox.waiting(last, _BATCH)
+            if not waiting:
+                self._count(0)
+                await self._sleep(_POLL_S)
+                continue
+            self._count(self._outbox.count())
+            kind = waiting[0].kind
+            batch = [w for w in waiting if w.kind == kind]
+            # Detections and events keep their order: only the leading run of one kind goes together.
+            for k, w in enumerate(waiting):
+                if w.kind != kind:
+                    batch = waiting[:k]
+                    break
+            states = await self._post(session, kind, batch)
+            if states is None:
+                failures += 1
+                await asyncio.sleep(_backoff_s(failures))
+                continue
+            failures, last = 0, batch[-1].id
+            self._delivered(states)
+
+    def _count(self, undelivered: int) -> None:
+        self.undelivered = undelivered
+        metrics.UNDELIVERED.set(undelivered)
+
+    async def _post(
+        self, session: aiohttp.ClientSession, kind: str, batch: list[Waiting]
+    ) -> list[tuple[State, int]] | None:
+        """What became of a batch; None where it must be tried again."""
+        body = "[" + ",".join(w.body for w in batch) + "]"
+        try:
+            async with session.post(
+                f"{self._url}/api/v1/{kind}s",
+                data=body.encode(),
+                headers={"Content-Type": "application/json"},
+            ) as answer:
+                status = answer.status
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            metrics.DELIVERIES.labels("unreachable").inc()
+            log.warning("desk.unreachable", error=type(error).__name__)
+            return None
+        if status == 200:
+            metrics.DELIVERIES.labels("taken").inc()
+            return [("taken", w.id) for w in batch]
+        if status >= 500 or status in _TRY_AGAIN:
+            metrics.DELIVERIES.labels("retry").inc()
+            log.warning(
+                "desk.refuses", status=status, hint="401 or 403: the token (web.token_file) is not the desk's"
+            )
+            return None
+        if len(batch) > 1:
+            # One of them is bad; the others must not wait for it.
+            states: list[tuple[State, int]] = []
+            for w in batch:
+                one = await self._post(session, kind, [w])
+                if one is None:
+                    return None
+                states += one
+            return states
+        metrics.DELIVERIES.labels("refused").inc()
+        log.error(
+            "desk.refused",
+            status=status,
+            outbox_id=batch[0].id,
+            hint="kept in the journal's outbox for a look",
+        )
+        return [("refused", batch[0].id)]
+
+    async def _send_reports(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            try:
+                body = _REPORT.dump_json(self._report())
+                async with session.post(f"{self._url}/api/v1/report", data=body) as answer:
+                    await answer.read()
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                log.debug("desk.report_not_sent")
+            await asyncio.sleep(self._report_s)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+
+class StoreRelay:
+    """Moves telemetry from the journal to the store, batch by batch, in a thread of its own."""
+
+    def __init__(
+        self, store: Store, journal: Path, batch_rows: int, stored: Callable[[list[int]], None]
+    ) -> None:
+        self._store = store
+        self._outbox = Outbox(journal)
+        self._batch_rows = batch_rows
+        self._stored = stored
+        self._stopping = threading.Event()
+        self._news = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store-relay", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the journal."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Ends after the write under way."""
+        self._stopping.set()
+        self._news.set()
+        self._thread.join(15)
+        self._outbox.close()
+
+    def _run(self) -> None:
+        last, failures = 0, 0
+        while not self._stopping.is_set():
+            self._news.clear()
+            ids, rows = self._outbox.telemetry(last, self._batch_rows)
+            if not ids:
+                self._news.wait(_POLL_S)
+                continue
+            outcome = self._store.write(rows)
+            metrics.STORE_WRITES.labels(outcome.kind).inc()
+            if outcome.kind in ("retry", "refused"):
+                failures += 1
+                log.warning("store.not_written", outcome=outcome.kind, reason=outcome.reason)
+                self._stopping.wait(_backoff_s(failures))
+                continue
+            if outcome.bad:
+                metrics.ROWS_REFUSED.inc(len(outcome.bad))
+                log.error("store.rows_refused", rows=len(outcome.bad), reason=outcome.reason)
+            metrics.ROWS_STORED.inc(outcome.accepted)
+            failures, last = 0, ids[-1]
+            self._stored(ids)

@@ -1,0 +1,205 @@
+"""The worker's loop: drain, decode, detect, commit, acknowledge, many times a second."""
+
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from core import metrics
+from core.clock import Clock
+from core.config import Config
+from core.model import Prompt, WorkerReport
+from ingest import codec
+from ingest.journal import Journal, Taken, Tick
+from ingest.mqtt import Delivery, Subscriber
+from ingest.pipeline import Pipeline, stage
+from ingest.relay import DeskRelay, State, StoreRelay
+from storage import open_store
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+
+_DRAIN_MAX = 4000
+"""Messages in one turn at most, so that a backlog cannot delay a fresh crash by more than one large turn."""
+_COMMIT_RETRY_S = 1.0
+_PRUNE_S = 3600.0
+_SHUT_DOWN_S = 5.0
+"""What still comes in after this is not acknowledged; the broker keeps it for us."""
+
+
+class Worker:
+    """One worker: an MQTT session, the state of its helmets, a journal, two relays.
+
+    `run` blocks until `stop` is set and returns the process's exit code: 0 where everything received was made
+    durable, 1 where the worker could not go on.
+    """
+
+    def __init__(self, config: Config, clock: Clock, token: str) -> None:
+        self._config = config
+        self._clock = clock
+        path = Path(config.ingest.journal.path)
+        self._journal = Journal(path, config.ingest.journal.raw_s, config.ingest.journal.max_mb)
+        self._pipeline = Pipeline(config)
+        self._resume()
+        self._subscriber = Subscriber(config.ingest, clock)
+        self._store = open_store(config.storage)
+        self._taken_outbox: deque[tuple[State, int]] = deque()
+        self._taken_telemetry: deque[int] = deque()
+        self._rate = _Rate()
+        self._desk = DeskRelay(config, token, path, self.report, self._taken_outbox.extend)
+        self._telemetry = StoreRelay(
+            self._store, path, config.storage.batch_rows, self._taken_telemetry.extend
+        )
+        self.turned_s = time.monotonic()
+
+    def ready(self) -> str:
+        """Empty where the worker does its work, else a sentence saying what keeps it from it."""
+        if not self._subscriber.connected.is_set():
+            return "not connected to the broker"
+        if time.monotonic() - self.turned_s > 5:
+            return "the loop has not turned for 5 s"
+        return ""
+
+    def run(self, stop: threading.Event) -> int:
+        """Works until `stop` is set or going on is pointless."""
+        self._subscriber.start()
+        self._desk.start()
+        self._telemetry.start()
+        turn_s = self._config.ingest.tick_ms / 1000
+        pruned = 0.0
+        while not stop.is_set() and not self._subscriber.failed.is_set():
+            began = time.monotonic()
+            self.turn(stop)
+            self.turned_s = time.monotonic()
+            metrics.TICK.observe(self.turned_s - began)
+            if self.turned_s - pruned > _PRUNE_S or not pruned:
+                pruned = self.turned_s
+                self._prune()
+            stop.wait(max(0.0, began + turn_s - time.monotonic()))
+        return self._shut_down()
+
+    def turn(self, stop: threading.Event) -> int:
+        """One turn of the loop; returns how many messages it took."""
+        deliveries = self._drain()
+        metrics.QUEUE.set(self._subscriber.inbox.qsize())
+        tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
+        if not self._commit(tick, stop):
+            return 0
+        with stage("acknowledge"):
+            self._subscriber.acknowledge(deliveries)
+            self._tell(prompts)
+        if tick.detections or tick.events:
+            self._desk.wake()
+        if tick.telemetry:
+            self._telemetry.wake()
+        self._rate.add(len(deliveries))
+        return len(deliveries)
+
+    def report(self) -> WorkerReport:
+        """What the desk is told every few seconds."""
+        return WorkerReport(
+            worker=self._config.ingest.worker,
+            sent_us=self._clock.now_us(),
+            connected=self._subscriber.connected.is_set(),
+            frames=self._pipeline.frames,
+            rejected=self._pipeline.rejected,
+            frames_per_s=self._rate.per_s(),
+            queue=self._subscriber.inbox.qsize(),
+            lag_s=self._pipeline.lag_s,
+            undelivered=self._desk.undelivered,
+            unstored_rows=self._journal.rows_waiting,
+            helmets=self._pipeline.reports(),
+        )
+
+    def network_cpu_s(self) -> float:
+        """Processor time of the MQTT thread."""
+        return self._subscriber.thread_cpu_s()
+
+    def _resume(self) -> None:
+        """Replays the kept raw frames: open incidents go on as if nothing had happened."""
+        began, messages = time.monotonic(), 0
+        for now_us, block in self._journal.raw():
+            tick, _ = self._pipeline.process(block, now_us)
+            # The same incidents and versions come out again; only those lost between detecting and committing
+            # (there are none in one transaction) would be new.
+            self._journal.commit(Tick(now_us, detections=tick.detections), Taken([], []))
+            messages += len(block)
+        if messages:
+            log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
+
+    def _drain(self) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        inbox = self._subscriber.inbox
+        try:
+            while len(deliveries) < _DRAIN_MAX:
+                deliveries.append(inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return deliveries
+
+    def _commit(self, tick: Tick, stop: threading.Event) -> bool:
+        """Commits a tick, however long the disk refuses; nothing is acknowledged meanwhile."""
+        taken = Taken(_take_all(self._taken_outbox), _take_all(self._taken_telemetry))
+        while True:
+            try:
+                with stage("journal"):
+                    if not tick.empty() or taken.outbox or taken.telemetry:
+                        self._journal.commit(tick, taken)
+                return True
+            except sqlite3.Error as error:
+                log.error("journal.not_written", error=str(error), hint="is the disk full?")
+                if stop.wait(_COMMIT_RETRY_S):
+                    return False
+
+    def _tell(self, prompts: list[tuple[str, Prompt]]) -> None:
+        for helmet, prompt in prompts:
+            self._subscriber.publish(codec.topic(helmet, "prompt"), codec.encode_prompt(prompt))
+
+    def _prune(self) -> None:
+        keep_us = int(self._config.storage.embedded.retention_days * 86_400e6)
+        threading.Thread(
+            target=self._store.prune, args=(self._clock.now_us() - keep_us,), name="prune", daemon=True
+        ).start()
+
+    def _shut_down(self) -> int:
+        """Takes in what has arrived, commits, acknowledges, leaves the broker with the session kept."""
+        failed = self._subscriber.failed.is_set()
+        never = threading.Event()
+        never.set()
+        deadline = time.monotonic() + _SHUT_DOWN_S
+        while time.monotonic() < deadline and self.turn(never):
+            continue
+        self._subscriber.stop()
+        self._desk.stop()
+        self._telemetry.stop()
+        self._commit(Tick(self._clock.now_us()), never)
+        self._store.close()
+        self._journal.close()
+        log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
+        return 1 if failed else 0
+
+
+class _Rate:
+    """Messages a second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque(maxlen=100)
+
+    def add(self, messages: int) -> None:
+        self._points.append((time.monotonic(), messages))
+
+    def per_s(self) -> float:
+        points = list(self._points)
+        if len(points) < 2 or points[-1][0] == points[0][0]:
+            return 0.0
+        return sum(n for _, n in points[1:]) / (points[-1][0] - points[0][0])
+
+
+def _take_all(values: deque[_T]) -> list[_T]:
+    return [values.popleft() for _ in range(len(values))]
