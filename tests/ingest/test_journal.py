@@ -1,0 +1,144 @@
+"""The journal: what is committed survives, what is taken goes, nothing is delivered twice by repetition."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from frames import NOW_US, frames
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model import Detection, HelmetEvent, Kind, Reason, Rejected, Stage
+from ingest.codec import Message
+from ingest.journal import Journal, JournalError, Outbox, Taken, Tick
+from ingest.telemetry import summarise
+
+NOTHING = Taken([], [])
+
+
+def detection(incident: str, version: int = 1) -> Detection:
+    return Detection(
+        incident, version, "SF-1", Kind.FALL, Stage.CONFIRMED, 1, "context", "C", NOW_US, [NOW_US], NOW_US, NOW_US,
+        1, 2, "跌倒", "fall",
+    )  # fmt: skip
+
+
+def tick(now_us: int = NOW_US, **content: Any) -> Tick:
+    return Tick(now_us, **content)
+
+
+def rows(count: int = 3) -> np.ndarray:
+    return summarise(frames(np.ones((count, 10, 3), np.int16)))
+
+
+def test_what_is_committed_is_there_after_the_process_is_gone(tmp_path: Path) -> None:
+    def die() -> None:
+        journal = Journal(tmp_path / "j.db")
+        journal.commit(
+            tick(raw=[Message("t", b"x", 5)], detections=[detection("a")], telemetry=[rows()]), NOTHING
+        )
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join(20)
+    assert process.exitcode == -signal.SIGKILL
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    assert list(journal.raw()) == [(NOW_US, [Message("t", b"x", 5)])]
+    assert [w.kind for w in outbox.waiting(0)] == ["detection"]
+    assert len(outbox.telemetry(0, 100)[1]) == 3
+
+
+def test_the_same_detection_twice_is_delivered_once_even_after_the_desk_took_it(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    journal.commit(tick(detections=[detection("a"), detection("a", 2)]), NOTHING)
+    waiting = outbox.waiting(0)
+    assert len(waiting) == 2
+    journal.commit(tick(detections=[detection("a")]), Taken([("taken", w.id) for w in waiting], []))
+    journal.commit(tick(detections=[detection("a", 2), detection("a", 3)]), NOTHING)
+    assert ['"version":3' in w.body for w in outbox.waiting(0)] == [True]
+
+
+def test_events_wait_for_the_desk_in_order_with_detections(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    journal.commit(
+        tick(detections=[detection("a")], events=[HelmetEvent("SF-1", "ok", NOW_US, NOW_US)]), NOTHING
+    )
+    assert [w.kind for w in outbox.waiting(0)] == ["detection", "event"]
+    assert outbox.count() == 2
+
+
+def test_telemetry_leaves_when_the_store_has_it(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    journal.commit(tick(telemetry=[rows(3)]), NOTHING)
+    journal.commit(tick(telemetry=[rows(4)]), NOTHING)
+    ids, got = outbox.telemetry(0, 3)
+    assert len(got) == 3 and journal.rows_waiting == 7
+    journal.commit(tick(), Taken([], ids))
+    assert journal.rows_waiting == 4
+    assert len(outbox.telemetry(ids[-1], 100)[1]) == 4
+
+
+def test_raw_frames_are_kept_for_their_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db", raw_s=30)
+    for second in range(50):
+        journal.commit(tick(NOW_US + second * 1_000_000, raw=[Message("t", bytes([second]), 0)]), NOTHING)
+    kept = [messages[0].payload[0] for _, messages in journal.raw()]
+    assert kept == list(range(19, 50))
+
+
+def test_a_full_journal_gives_up_the_oldest_telemetry_and_no_detection(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db", max_mb=1), Outbox(tmp_path / "j.db")
+    journal.commit(tick(detections=[detection("a")]), NOTHING)
+    for second in range(40):
+        block = rows(500)
+        block["t_us"] = second
+        journal.commit(tick(telemetry=[block]), NOTHING)
+    _, left = outbox.telemetry(0, 10**9)
+    assert left.nbytes <= 1 << 20 and left["t_us"].max() == 39 and left["t_us"].min() > 0
+    assert len(outbox.waiting(0)) == 1
+
+
+def test_rejected_input_is_kept_for_a_look(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    bad = (Message("t", b"garbage", 5), Rejected("t", Reason.SIZE, "7 bytes"))
+    journal.commit(tick(rejected=[bad]), NOTHING)
+    (kept,) = outbox.rejected()
+    assert (kept["reason"], kept["payload"]) == ("size", b"garbage")
+
+
+def test_a_second_worker_on_one_journal_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "j.db")
+    with pytest.raises(JournalError, match="another worker uses the journal"):
+        Journal(tmp_path / "j.db")
+    first.close()
+    Journal(tmp_path / "j.db").close()
+
+
+def test_a_journal_that_is_not_one_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"not a database" * 1000)
+    journal = Journal(tmp_path / "j.db")
+    journal.commit(tick(detections=[detection("a")]), NOTHING)
+    assert len(list(tmp_path.glob("j.db.broken-*"))) == 1
+
+
+def test_the_journal_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    Journal(tmp_path / "j.db")
+    assert (tmp_path / "j.db").stat().st_mode & 0o077 == 0
+
+
+messages = st.lists(
+    st.tuples(st.text(max_size=40), st.binary(max_size=300), st.integers(-(2**62), 2**62)), max_size=20
+)
+
+
+@given(messages)
+def test_raw_messages_come_back_as_they_were(content: list[tuple[str, bytes, int]]) -> None:
+    from ingest.journal import _pack, _unpack
+
+    sent = [Message(*m) for m in content]
+    assert _unpack(_pack(sent)) == sent
