@@ -117,6 +117,10 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
 class RefusedError(Exception):
     """The alert's state does not allow what a person asked for; the message is one sentence for them."""
 
+    def __init__(self, sentence: str, owner: str | None = None) -> None:
+        super().__init__(sentence)
+        self.owner = owner
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -220,7 +224,7 @@ def acknowledge(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
     if alert.state is State.ACKNOWLEDGED and alert.owner == person:
         return
     if alert.state is State.ACKNOWLEDGED:
-        raise RefusedError(f"{alert.owner} has already taken this alert.")
+        raise RefusedError(f"{alert.owner} has already taken this alert.", alert.owner)
     yield from _ask(alert, Input.ACKNOWLEDGE, person, now_us, {})
 
 

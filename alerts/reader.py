@@ -59,13 +59,18 @@ class Reader:
         page = rows[:limit]
         return [parse(body, seq) for body, seq, _ in page], page[-1][2] if len(rows) > limit else None
 
+    def alert(self, alert_id: str) -> Alert:
+        """The alert as it stands. Raises `NotFoundError`."""
+        row = self._db.execute("SELECT body, seq FROM alerts WHERE id = ?", (alert_id,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no alert {alert_id}.")
+        return parse(*row)
+
     def detail(self, alert_id: str) -> Detail:
         """Everything about one alert. Raises `NotFoundError`."""
         self._db.execute("BEGIN")
         try:
-            row = self._db.execute("SELECT body, seq FROM alerts WHERE id = ?", (alert_id,)).fetchone()
-            if row is None:
-                raise NotFoundError(f"There is no alert {alert_id}.")
+            alert = self.alert(alert_id)
             timeline = self._changes("alert = ? ORDER BY seq", alert_id)
             versions = self._db.execute(
                 "SELECT body, trace FROM detections WHERE incident = ? ORDER BY version", (alert_id,)
@@ -74,7 +79,7 @@ class Reader:
             self._db.execute("COMMIT")
         traces = [trace for _, trace in versions if trace is not None]
         return Detail(
-            parse(*row),
+            alert,
             timeline,
             [json.loads(body) for body, _ in versions],
             json.loads(traces[-1]) if traces else None,

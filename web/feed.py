@@ -1,0 +1,192 @@
+"""The live feed: what happened since you last looked, then all as it happens. Nobody waits for anybody.
+
+A client subscribes before its snapshot is read, and drops what the snapshot already holds: no gap, no double.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+from aiohttp import web
+
+from alerts.model import Change
+from alerts.reader import Reader
+from core import metrics
+
+T = TypeVar("T")
+
+QUEUE_MAX = 1000
+QUEUE_BYTES_MAX = 16 * 2**20
+"""A client with more than this waiting does not read; it is cut off and comes back with its last id."""
+
+REPLAY_MAX = 5000
+"""Changes after which a fresh snapshot is quicker than the history."""
+
+PAGE = 500
+FINAL_SHOWN_US = 12 * 3600 * 1_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One page that follows the feed."""
+
+    session: str
+    expires_us: int
+    cut: Callable[[], None]
+    """Closes the connection without waiting for it."""
+    closed: bool = False
+    _waiting: deque[tuple[int | None, bytes]] = field(default_factory=deque)
+    _bytes: int = 0
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, seq: int | None, data: bytes) -> None:
+        """Queues an event, or cuts the client off where too many wait. Never blocks."""
+        if self.closed:
+            return
+        if len(self._waiting) >= QUEUE_MAX or self._bytes + len(data) > QUEUE_BYTES_MAX:
+            metrics.FEED_CUT.inc()
+            self.close()
+            self.cut()
+            return
+        self._waiting.append((seq, data))
+        self._bytes += len(data)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Ends the feed; what still waits is dropped."""
+        self.closed = True
+        self._waiting.clear()
+        self._bytes = 0
+        self._wake.set()
+
+    async def next(self) -> tuple[int | None, bytes] | None:
+        """The next event, or None at the end."""
+        while not self._waiting:
+            if self.closed:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        seq, data = self._waiting.popleft()
+        self._bytes -= len(data)
+        return seq, data
+
+
+class Hub:
+    """All clients of the feed. Used from the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._clients: set[Client] = set()
+
+    def join(self, client: Client) -> None:
+        """From now on the client gets every event."""
+        self._clients.add(client)
+        metrics.FEED_CLIENTS.set(len(self._clients))
+
+    def leave(self, client: Client) -> None:
+        """The client is gone."""
+        self._clients.discard(client)
+        metrics.FEED_CLIENTS.set(len(self._clients))
+
+    def publish(self, changes: Iterable[Change]) -> None:
+        """Tells everyone of changes, in the order of their ids. Each is put into words once."""
+        for change in changes:
+            data = alert_event(change)
+            for client in tuple(self._clients):
+                client.offer(change.seq, data)
+
+    def fleet(self, view: bytes) -> None:
+        """Tells everyone what a worker reported."""
+        data = b"event: fleet\ndata: " + view + b"\n\n"
+        for client in tuple(self._clients):
+            client.offer(None, data)
+
+    def beat(self, now_us: int) -> None:
+        """Tells everyone that the desk lives, and ends the feeds whose session has expired."""
+        data = event("beat", {"now_us": now_us})
+        for client in tuple(self._clients):
+            if client.expires_us <= now_us:
+                client.close()
+            client.offer(None, data)
+
+    def end_session(self, session: str) -> None:
+        """Ends the feeds of a person who signed out."""
+        for client in tuple(self._clients):
+            if client.session == session:
+                client.close()
+
+    def end(self) -> None:
+        """Ends all feeds: the desk stops."""
+        for client in tuple(self._clients):
+            client.close()
+
+
+def event(name: str, data: object, seq: int | None = None) -> bytes:
+    """One server-sent event; JSON keeps the data on one line."""
+    head = "" if seq is None else f"id: {seq}\n"
+    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def alert_event(change: Change) -> bytes:
+    """The event that tells of one change."""
+    return event("alert", {"alert": asdict(change.alert), "entry": change.entry()}, change.seq)
+
+
+def last_id(request: web.Request) -> int | None:
+    """The id a client has seen last: -1 where it is no number, None where there is none."""
+    given = request.headers.get("Last-Event-ID") or request.query.get("after")
+    if not given:
+        return None
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else -1
+
+
+class Ask(Protocol):
+    """Puts a question to the alert book's reader, in the reader's thread."""
+
+    def __call__(self, question: Callable[[Reader], T]) -> Awaitable[T]:
+        """The answer."""
+        ...
+
+
+async def follow(
+    client: Client, write: Callable[[bytes], Awaitable[None]], ask: Ask, last: int | None, now_us: int
+) -> None:
+    """Serves a client that has joined the hub, until its end: the beginning, what it missed, then live.
+
+    `last` is the id it has seen last, None where it starts anew.
+    """
+    seq = await _begin(write, ask, last, now_us)
+    while (item := await client.next()) is not None:
+        number, data = item
+        if number is None or number > seq:
+            await write(data)
+
+
+async def _begin(write: Callable[[bytes], Awaitable[None]], ask: Ask, last: int | None, now_us: int) -> int:
+    """Writes what a client needs before it can go live, and returns the id up to which it now knows all."""
+    if last is not None:
+        newest = await ask(Reader.last_seq)
+        if max(0, newest - REPLAY_MAX) <= last <= newest:
+            await write(event("resume", {"seq": newest, "now_us": now_us}))
+            while missed := await ask(partial(Reader.since, seq=last, limit=PAGE)):
+                for change in missed:
+                    await write(alert_event(change))
+                last = missed[-1].seq
+            return last
+    seq, data = await ask(partial(_snapshot, now_us=now_us, reset=last is not None))
+    await write(data)
+    return seq
+
+
+def _snapshot(reader: Reader, now_us: int, reset: bool) -> tuple[int, bytes]:
+    snapshot = reader.snapshot(now_us - FINAL_SHOWN_US)
+    body = {
+        "seq": snapshot.seq,
+        "now_us": now_us,
+        "alerts": [asdict(alert) for alert in snapshot.alerts],
+        "reset": reset,
+    }
+    return snapshot.seq, event("snapshot", body)

@@ -1,0 +1,71 @@
+"""What the workers last said: how they fare, and where their helmets are. Kept in memory alone."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from core.model import HelmetReport, WorkerReport
+from web.wire import helmets_json
+
+STALE_S = 10.0
+"""A worker reports every few seconds; after this long without one something is wrong."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    report: WorkerReport
+    taken_us: int
+    stale: bool = False
+
+
+class Fleet:
+    """The latest report of each worker and each helmet."""
+
+    def __init__(self, helmets_max: int) -> None:
+        self._helmets_max = helmets_max
+        self._workers: dict[str, _Worker] = {}
+        self._helmets: dict[str, HelmetReport] = {}
+
+    def take(self, report: WorkerReport, now_us: int) -> list[HelmetReport]:
+        """Takes a report and returns the helmets that changed."""
+        self._workers[report.worker] = _Worker(replace(report, helmets=[]), now_us)
+        changed = []
+        for helmet in report.helmets:
+            known = self._helmets.get(helmet.helmet)
+            if known == helmet or (known is not None and helmet.received_us < known.received_us):
+                continue
+            # Deleted first, so that the dictionary stays in the order of the last change.
+            self._helmets.pop(helmet.helmet, None)
+            self._helmets[helmet.helmet] = helmet
+            changed.append(helmet)
+        while len(self._helmets) > self._helmets_max:
+            del self._helmets[next(iter(self._helmets))]
+        return changed
+
+    def newly_stale(self, now_us: int) -> bool:
+        """Whether a worker fell silent since the last call."""
+        fell = False
+        for worker in self._workers.values():
+            stale = now_us - worker.taken_us > STALE_S * 1e6
+            fell |= stale and not worker.stale
+            worker.stale = stale
+        return fell
+
+    def newest_age_s(self, now_us: int) -> float | None:
+        """Age of the newest report; None before the first."""
+        newest = max((worker.taken_us for worker in self._workers.values()), default=None)
+        return None if newest is None else max(0, now_us - newest) / 1e6
+
+    def view(self, now_us: int, helmets: list[HelmetReport] | None = None) -> bytes:
+        """The object of `GET /api/v1/fleet` as JSON, with the given helmets or with all of them."""
+        shown = list(self._helmets.values()) if helmets is None else helmets
+        workers = [_worker(worker, now_us) for worker in self._workers.values()]
+        head = json.dumps({"now_us": now_us, "workers": workers}, ensure_ascii=False)
+        return head[:-1].encode() + b', "helmets": ' + helmets_json(shown) + b"}"
+
+
+def _worker(worker: _Worker, now_us: int) -> dict[str, Any]:
+    age_s = max(0, now_us - worker.taken_us) / 1e6
+    body: dict[str, Any] = asdict(worker.report)
+    del body["helmets"]
+    return body | {"age_s": age_s, "stale": age_s > STALE_S}

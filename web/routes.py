@@ -1,0 +1,268 @@
+"""The desk's addresses: what each one does. `docs/api.md` is the contract."""
+
+import math
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import prometheus_client
+from aiohttp import web
+
+from alerts.model import Alert, Change, State
+from alerts.reader import Reader
+from core import metrics
+from web import wire
+from web.access import COOKIE, address, anyone, over_https, person, worker
+from web.accounts import Accounts, Person
+from web.feed import Client, follow, last_id
+from web.fleet import STALE_S
+from web.problems import Problem, read_body
+from web.state import Desk
+
+STATIC = Path(__file__).parent / "static"
+
+WORKER_BODY_MAX = 32 * 2**20
+"""A first report may hold a hundred thousand helmets, a batch of detections some traces."""
+
+PERSON_BODY_MAX = 64 * 2**10
+LIST_MAX = 1000
+
+
+def routes() -> list[web.RouteDef]:
+    """Every address of the desk, but for the page's static parts."""
+    alert = "/api/v1/alerts/{id}"
+    return [
+        web.post("/api/v1/session", anyone(sign_in)),
+        web.get("/api/v1/session", person(who)),
+        web.delete("/api/v1/session", person(sign_out)),
+        web.post("/api/v1/detections", worker(take_detections)),
+        web.post("/api/v1/events", worker(take_events)),
+        web.post("/api/v1/report", worker(take_report)),
+        web.get("/api/v1/alerts", person(list_alerts)),
+        web.get(alert, person(show_alert)),
+        web.post(f"{alert}/acknowledge", person(acknowledge)),
+        web.post(f"{alert}/resolve", person(resolve)),
+        web.post(f"{alert}/reopen", person(reopen)),
+        web.post(f"{alert}/note", person(note)),
+        web.get("/api/v1/fleet", person(show_fleet)),
+        web.get("/api/v1/feed", person(feed)),
+        web.get("/healthz", anyone(healthz)),
+        web.get("/readyz", anyone(readyz)),
+        web.get("/metrics", anyone(show_metrics)),
+        web.get("/", anyone(page)),
+    ]
+
+
+async def sign_in(request: web.Request, desk: Desk) -> web.Response:
+    """Checks a password and starts a session."""
+    given = wire.sign_in(await read_body(request, PERSON_BODY_MAX))
+    now_us, name, peer = desk.clock.now_us(), given.name.strip(), address(request)
+    wait_s = desk.throttle.attempt(name, peer, now_us)
+    if wait_s:
+        raise Problem(
+            429,
+            f"Too many wrong tries; try again in {math.ceil(wait_s)} seconds.",
+            headers={"Retry-After": str(math.ceil(wait_s))},
+        )
+    account = await desk.people(lambda accounts: accounts.secret(name))
+    if not await desk.verify(account[2] if account else None, given.password) or account is None:
+        raise Problem(401, "The name or the password is wrong.")
+    desk.throttle.succeeded(name, peer)
+    expires_us = now_us + round(desk.config.web.session_h * 3600e6)
+    token = await desk.people(lambda accounts: accounts.open_session(account[0], expires_us, now_us))
+    response = web.json_response(_session(desk, account[0], account[1]))
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=max(1, round(desk.clock.wall_s(desk.config.web.session_h * 3600))),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=over_https(request),
+    )
+    return response
+
+
+async def who(_request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """Says who is signed in."""
+    return web.json_response(_session(desk, by.name, by.display_name))
+
+
+async def sign_out(_request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """Ends the session and its feeds."""
+    await desk.people(partial(Accounts.close_session, key=by.session))
+    desk.hub.end_session(by.session)
+    response = web.Response(status=204)
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def take_detections(request: web.Request, desk: Desk) -> web.Response:
+    """Takes detections; the answer comes after the commit."""
+    found = wire.detections(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    await desk.change(lambda book: book.take(found, now_us))
+    metrics.TAKEN.labels("detection").inc(len(found))
+    return web.json_response({"taken": len(found)})
+
+
+async def take_events(request: web.Request, desk: Desk) -> web.Response:
+    """Takes what riders say; the answer comes after the commit."""
+    found = wire.events(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    await desk.change(lambda book: book.take_events(found, now_us))
+    metrics.TAKEN.labels("event").inc(len(found))
+    return web.json_response({"taken": len(found)})
+
+
+async def take_report(request: web.Request, desk: Desk) -> web.Response:
+    """Takes a worker's report and tells the pages what changed."""
+    report = wire.report(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    changed = desk.fleet.take(report, now_us)
+    desk.hub.fleet(desk.fleet.view(now_us, changed))
+    return web.Response(status=204)
+
+
+async def list_alerts(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """A page of alerts."""
+    query = request.query
+    try:
+        states = [State(name) for name in query.get("state", "").split(",") if name]
+    except ValueError:
+        raise Problem(400, f"state: must be some of {', '.join(State)}, with commas between.") from None
+    limit = _count(query.get("limit", "200"), "limit", 1, LIST_MAX)
+    before = _count(query["before"], "before", 0, wire.LARGEST) if "before" in query else None
+    alerts, cursor = await desk.ask(partial(Reader.alerts, states=states, limit=limit, before=before))
+    return web.json_response(
+        {"alerts": [asdict(alert) for alert in alerts], "next": None if cursor is None else str(cursor)}
+    )
+
+
+async def show_alert(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """Everything about one alert."""
+    found = await desk.ask(partial(Reader.detail, alert_id=request.match_info["id"]))
+    newest = found.detections[-1] if found.detections else {}
+    return web.json_response(
+        asdict(found.alert)
+        | {
+            "timeline": [change.entry() for change in found.timeline],
+            "detections": found.detections,
+            "features": newest.get("features", {}),
+            "points": newest.get("points", {}),
+            "detector": newest.get("detector", ""),
+            "trace": found.trace,
+        }
+    )
+
+
+async def acknowledge(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person takes an alert."""
+    wire.empty(await read_body(request, PERSON_BODY_MAX))
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.acknowledge(alert, by.display_name, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def resolve(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person closes an alert."""
+    given = wire.close(await read_body(request, PERSON_BODY_MAX))
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(
+        lambda book: book.resolve(alert, by.display_name, given.reason, given.note, now_us)
+    )
+    return await _after(desk, alert, changes)
+
+
+async def reopen(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person takes a closed alert back."""
+    text = wire.remark(await read_body(request, PERSON_BODY_MAX), needed=False)
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.reopen(alert, by.display_name, text, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def note(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person writes into an alert's timeline."""
+    text = wire.remark(await read_body(request, PERSON_BODY_MAX), needed=True)
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.note(alert, by.display_name, text, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def show_fleet(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """All workers and helmets."""
+    return web.Response(body=desk.fleet.view(desk.clock.now_us()), content_type="application/json")
+
+
+async def feed(request: web.Request, desk: Desk, by: Person) -> web.StreamResponse:
+    """The live feed, until somebody ends it."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+    )
+
+    def cut() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    client = Client(by.session, by.expires_us, cut)
+    desk.hub.join(client)
+    try:
+        await response.prepare(request)
+        await response.write(b"retry: 1000\n\n")
+        await follow(client, response.write, desk.ask, last_id(request), desk.clock.now_us())
+    except ConnectionError:
+        pass  # The page is gone; it comes back with its last id.
+    finally:
+        desk.hub.leave(client)
+    return response
+
+
+async def healthz(_request: web.Request, _desk: Desk) -> web.Response:
+    """Says that the process is alive."""
+    return web.Response(text="The desk is alive.\n")
+
+
+async def readyz(_request: web.Request, desk: Desk) -> web.Response:
+    """Says whether alerts would get through."""
+    age_s = desk.fleet.newest_age_s(desk.clock.now_us())
+    if not desk.writable:
+        raise Problem(503, "The alert book cannot be written.")
+    if age_s is None:
+        raise Problem(503, "No worker has reported yet.")
+    if age_s > STALE_S:
+        raise Problem(503, f"No worker has reported for {age_s:.0f} s.")
+    return web.Response(text="The desk is ready.\n")
+
+
+async def show_metrics(_request: web.Request, _desk: Desk) -> web.Response:
+    """Prometheus text."""
+    return web.Response(
+        body=prometheus_client.generate_latest(),
+        headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+    )
+
+
+async def page(_request: web.Request, _desk: Desk) -> web.StreamResponse:
+    """The page."""
+    index = STATIC / "index.html"
+    if not index.is_file():
+        raise Problem(404, "The page is not installed: web/static/index.html is missing.")
+    return web.FileResponse(index)
+
+
+async def _after(desk: Desk, alert_id: str, changes: list[Change]) -> web.Response:
+    alert: Alert = (
+        changes[-1].alert if changes else (await desk.ask(partial(Reader.alert, alert_id=alert_id)))
+    )
+    return web.json_response(asdict(alert))
+
+
+def _session(desk: Desk, name: str, display_name: str) -> dict[str, str]:
+    return {"name": name, "display_name": display_name, "tiles_url": desk.config.web.tiles_url}
+
+
+def _count(text: str, name: str, least: int, most: int) -> int:
+    if text.isascii() and text.isdigit() and least <= int(text[:20]) <= most:
+        return int(text)
+    raise Problem(400, f"{name}: must be a whole number from {least} to {most}.")

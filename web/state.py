@@ -1,0 +1,119 @@
+"""What the running desk is made of, and the threads its SQLite work happens in."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from alerts import riders
+from alerts.book import Book
+from alerts.model import Change
+from alerts.reader import Reader
+from core import metrics
+from core.clock import Clock
+from core.config import Config
+from web.accounts import Accounts, verify
+from web.feed import Hub
+from web.fleet import Fleet
+from web.throttle import Throttle
+
+T = TypeVar("T")
+
+TICK_S = 0.25
+BEAT_TICKS = 8
+
+_log = structlog.get_logger("desk")
+
+
+class Desk:
+    """The alert book, its reader and the accounts, each with a thread of its own, and what lives in memory.
+
+    Made and used in the event loop's thread; `open` before the first request, `close` after the last.
+    """
+
+    def __init__(self, config: Config, clock: Clock, token: str) -> None:
+        self.config, self.clock, self.token = config, clock, token
+        self.riders = riders.read(Path(config.alerts.riders_file)) if config.alerts.riders_file else {}
+        self.hub = Hub()
+        self.fleet = Fleet(config.ingest.helmets_max)
+        self.throttle = Throttle()
+        self.writable = True
+        """Whether the last transaction of the book went well."""
+
+    def open(self) -> None:
+        """Opens the file. Raises `BookError`."""
+        path = Path(self.config.alerts.path)
+        self._book = Book(path, self.config.alerts.countdown_s, self.riders)
+        self._reader = Reader(path)
+        self._accounts = Accounts(path)
+        self._threads = {
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}")
+            for name in ("write", "read", "accounts")
+        }
+        # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.
+        self._hashing = ThreadPoolExecutor(2, thread_name_prefix="desk-hash")
+
+    def close(self) -> None:
+        """Finishes what was begun and closes the file."""
+        for threads in (*self._threads.values(), self._hashing):
+            threads.shutdown()
+        for opened in (self._accounts, self._reader, self._book):
+            opened.close()
+
+    async def change(self, work: Callable[[Book], list[Change]]) -> list[Change]:
+        """Does one transaction of the book; the feed learns of it in the order of the commits."""
+        loop = asyncio.get_running_loop()
+
+        def write() -> list[Change]:
+            changes = work(self._book)
+            # From the writer's only thread, so that no task can come between two commits and swap them.
+            if changes:
+                loop.call_soon_threadsafe(self._announce, changes)
+            return changes
+
+        return await loop.run_in_executor(self._threads["write"], write)
+
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """Puts a question to the alert book."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["read"], lambda: question(self._reader))
+
+    async def people(self, work: Callable[[Accounts], T]) -> T:
+        """Does something with the accounts."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["accounts"], lambda: work(self._accounts))
+
+    async def verify(self, hash_: str | None, password: str) -> bool:
+        """Whether a password is right."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, verify, hash_, password)
+
+    async def tick(self) -> None:
+        """Opens what is due, for ever. A transaction that fails is tried again; the feed keeps beating."""
+        ticks = 0
+        while True:
+            now_us = self.clock.now_us()
+            try:
+                await self.change(partial(Book.advance, now_us=now_us))
+                self.writable = True
+            except Exception as error:
+                if self.writable:
+                    _log.error("desk.book_fails", error=type(error).__name__)
+                self.writable = False
+                metrics.BOOK_FAILURES.inc()
+            if self.fleet.newly_stale(now_us):
+                self.hub.fleet(self.fleet.view(now_us, []))
+            if ticks % BEAT_TICKS == 0:
+                self.hub.beat(now_us)
+            age_s = self.fleet.newest_age_s(now_us)
+            metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
+            ticks += 1
+            await asyncio.sleep(TICK_S)
+
+    def _announce(self, changes: list[Change]) -> None:
+        for change in changes:
+            metrics.CHANGES.labels(change.type, change.alert.state).inc()
+        self.hub.publish(changes)
