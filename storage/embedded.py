@@ -78,7 +78,7 @@ class EmbeddedStore:
             raise StoreError(f"{self._path} cannot be opened as the telemetry store: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=2.0, isolation_level=None, check_same_thread=False)
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version not in (0, SCHEMA_VERSION):
             db.close()

@@ -64,6 +64,12 @@ def _escape(tag: str) -> str:
     return re.sub(r"([,= ])", r"\\\1", tag)
 
 
+def _all_too_old(fault: str, count: int) -> bool:
+    """Whether the server says that all `count` lines are older than the bucket's retention."""
+    dropped = re.search(r"retention policy dropped=(\d+)", fault)
+    return dropped is not None and int(dropped[1]) == count
+
+
 class _StopError(Exception):
     """A write cannot go on; carries what to tell the caller."""
 
@@ -102,15 +108,16 @@ class InfluxStore:
         Where the server says that some lines of a batch are bad, the batch is halved until the bad ones stand
         alone: few servers name them, and writing a row twice changes nothing.
         """
-        bad = np.flatnonzero(unstorable(rows)).tolist()
-        good = np.flatnonzero(~unstorable(rows)) if bad else np.arange(len(rows))
+        unusable = unstorable(rows)
+        bad: list[int] = np.flatnonzero(unusable).tolist()
+        good = np.flatnonzero(~unusable)
         text = lines(rows[good] if bad else rows)
         todo = deque(
             np.arange(at, min(at + self._batch_rows, len(text)))
             for at in range(0, len(text), self._batch_rows)
         )
         accepted = rejections = 0
-        reason = UNSTORABLE if bad else ""
+        reason = UNSTORABLE
         try:
             while todo:
                 part = todo.popleft()
@@ -119,15 +126,17 @@ class InfluxStore:
                     accepted += len(part)
                     continue
                 rejections, reason = rejections + 1, fault
-                if rejections > _REJECTIONS_MAX and not accepted:
+                if len(part) == 1 or _all_too_old(fault, len(part)):
+                    bad += good[part].tolist()
+                elif rejections > _REJECTIONS_MAX and not accepted:
                     raise _StopError("refused", fault)
-                if len(part) == 1:
-                    bad.append(int(good[part[0]]))
                 else:
                     todo.extend(np.array_split(part, 2))
         except _StopError as stop:
             return Outcome(stop.kind, accepted, [], stop.reason)
-        return Outcome("partial" if bad else "accepted", accepted, sorted(bad), reason)
+        if bad:
+            return Outcome("partial", accepted, sorted(bad), reason)
+        return Outcome("accepted", accepted)
 
     def _post(self, body: str, single: bool) -> str:
         """Writes one batch; gives back why lines in it are bad, or nothing where all are stored."""

@@ -58,7 +58,7 @@ def telemetry(helmets: list[bytes], seq: int = 0, boot: int = 1, t0_us: int = T0
 class Influx1Shim:
     """The v2 write API in front of InfluxDB 1: what InfluxDB 1.8 and later answer, made of 1.6.7.
 
-    `answer_with` makes it answer a status of its own instead; `hang` makes it not answer at all.
+    `answer_with` makes it answer a status of its own instead; `hang` makes it answer only after a second.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -95,7 +95,8 @@ class Influx1Shim:
         self.requests.append((dict(request.query), dict(request.headers)))
         body = await request.read()  # aiohttp has unzipped it
         if self.hang:
-            await asyncio.sleep(60)
+            await asyncio.sleep(1)
+            raise web.HTTPServiceUnavailable
         if self.answer_with:
             status, message = self.answer_with
             return web.json_response({"code": "test", "message": message}, status=status)
@@ -136,7 +137,7 @@ class Influx1:
 
     def execute(self, influxql: str) -> dict:
         data = urllib.parse.urlencode({"q": influxql}).encode()
-        with urllib.request.urlopen(f"{self.url}/query", data, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/query", data, timeout=10) as answer:  # noqa: S310
             return json.load(answer)["results"][0]
 
     def database(self) -> str:
@@ -191,7 +192,7 @@ class Victoria:
     process: subprocess.Popen[bytes]
 
     def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
             return answer.read()
 
     def samples(self, metric: str) -> dict[str, list[tuple[int, float]]]:

@@ -209,7 +209,7 @@ def test_any_helmet_id_comes_back_or_is_refused_and_spoils_no_other(store: Store
         else:
             found = store.read(helmet.decode(), t_us, t_us + 1)
             assert [(f["helmet"], f["boot"], f["seq"]) for f in found] == [(helmet, boot, number)]
-    mine = sorted(key[2] for key in store.keys() if key[1] == boot)
+    mine = sorted(key[2] for key in store.keys() if key[1] == boot)  # noqa: SIM118
     assert mine == [number for number in range(len(rows)) if number not in outcome.bad]
 
 

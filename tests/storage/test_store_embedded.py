@@ -1,0 +1,223 @@
+"""The embedded store: one private file, safe against kill -9, read by others while it is written."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from telemetry_servers import T0_US, telemetry
+
+from core import config
+from core.model import TELEMETRY
+from storage import Store, StoreError, open_store
+
+DAY_US = 86_400_000_000
+FOREVER = (-(2**62), 2**62)
+
+
+def opened(path: Path, **options: float) -> Store:
+    return open_store(config.Storage(embedded=config.Embedded(path=str(path), **options)))
+
+
+def fleet(second: int, helmets: int = 1000) -> np.ndarray:
+    return telemetry([b"SF-%06d" % i for i in range(helmets)], seq=second)
+
+
+def test_only_the_owner_may_read_the_file_and_what_sqlite_puts_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "telemetry.db"
+    store = opened(path)
+    store.write(fleet(0))
+    files = sorted(path.parent.iterdir())
+    assert [f.name for f in files] == ["telemetry.db", "telemetry.db-shm", "telemetry.db-wal"]
+    assert {f.stat().st_mode & 0o777 for f in files} == {0o600}
+    store.close()
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    path.touch(0o644)
+    opened(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+READER = """
+import sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+for line in sys.stdin:
+    print(db.execute("SELECT count(*) FROM telemetry").fetchone()[0], flush=True)
+"""
+
+
+def test_a_second_process_reads_each_batch_while_the_store_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    store = opened(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        for second in range(5):
+            assert store.write(fleet(second)).kind == "accepted"
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+            assert int(reader.stdout.readline()) == (second + 1) * 1000
+        reader.stdin.close()
+    store.close()
+
+
+def test_a_reader_that_stops_half_way_holds_up_nobody(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    store.write(fleet(0))
+    keys = store.keys()
+    next(keys)
+    assert store.write(fleet(1)).kind == "accepted"
+    assert store.prune(T0_US + 1) == 1000
+    store.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from test_store_embedded import fleet, opened
+store = opened(Path(sys.argv[1]))
+for second in range(10**6):
+    assert store.write(fleet(second)).kind == "accepted"
+    print(second, flush=True)
+"""
+
+
+def test_what_was_accepted_outlives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    here = Path(__file__).parent
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(here), str(here.parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        for _ in range(20):
+            reported = int(writer.stdout.readline())
+        writer.kill()
+        reported = max([reported, *(int(line) for line in writer.stdout.read().splitlines())])
+    store = opened(path)
+    stored = {seq for _, _, seq in store.keys()}  # noqa: SIM118
+    assert stored >= set(range(reported + 1))
+    assert store.count() == len(stored) * 1000  # no batch in halves
+    assert store.write(fleet(reported)).kind == "accepted"
+    assert store.count() == len(stored) * 1000
+    store.close()
+
+
+def test_rows_older_than_the_retention_go_as_time_goes_on(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db", retention_days=2.5)
+    for day in range(5):
+        store.write(telemetry([b"SF-000001", b"SF-000002"], boot=day, t0_us=T0_US + day * DAY_US))
+    kept = store.read("SF-000001", *FOREVER)["boot"].tolist()
+    assert kept == [2, 3, 4]
+    store.close()
+
+
+def test_pruning_cuts_exactly_at_the_microsecond(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    rows = telemetry([b"SF-000001"] * 100)
+    rows["seq"] = np.arange(100)
+    rows["t_us"] = T0_US + rows["seq"].astype(np.int64) * 777_777
+    store.write(rows)
+    assert store.prune(int(rows["t_us"][40])) == 40
+    assert store.read("SF-000001", *FOREVER)["seq"].tolist() == list(range(40, 100))
+    store.close()
+
+
+def test_a_full_disk_is_tried_again_and_loses_nothing(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    store.write(fleet(0))
+    # SQLite's own limit gives the same SQLITE_FULL as a full disk.
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    outcome = store.write(fleet(1))
+    assert (outcome.kind, outcome.accepted) == ("retry", 0)
+    assert "full" in outcome.reason
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    assert store.write(fleet(1)).kind == "accepted"
+    assert store.count() == 2000
+    store.close()
+
+
+def test_a_store_locked_by_someone_else_is_tried_again(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    other = sqlite3.connect(tmp_path / "telemetry.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert store.write(fleet(0)).kind == "retry"
+    other.execute("ROLLBACK")
+    assert store.write(fleet(0)).kind == "accepted"
+    other.close()
+    store.close()
+
+
+def test_a_file_that_becomes_unusable_is_refused_not_raised(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    store = opened(path)
+    store.write(fleet(0))
+    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.write(b"x" * path.stat().st_size)
+    store._writer.execute("PRAGMA shrink_memory")  # so that SQLite looks at the file again
+    outcome = store.write(fleet(1))
+    assert (outcome.kind, outcome.accepted) == ("refused", 0)
+    with pytest.raises(StoreError):
+        store.count()
+    store.close()
+
+
+def test_a_closed_store_refuses(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    store.close()
+    assert store.write(fleet(0)).kind == "refused"
+
+
+@pytest.mark.parametrize("content", [b"this is a letter, not a database " * 100, b"PK\x03\x04" + bytes(5000)])
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"letter\.txt cannot be opened"):
+        opened(path)
+    assert path.read_bytes() == content
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    opened(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StoreError, match="schema version 99"):
+        opened(path)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        opened(tmp_path / "file" / "telemetry.db")
+
+
+def test_a_hundred_thousand_rows_a_second_fit(tmp_path: Path) -> None:
+    """5,000 helmets, one row a second each, in batches as the worker makes them; the best of three counts."""
+    store = opened(tmp_path / "telemetry.db")
+    rates = []
+    for part in range(3):
+        seconds = [fleet(part * 10 + second, helmets=5000) for second in range(10)]
+        start = time.perf_counter()
+        for rows in seconds:
+            assert store.write(rows).kind == "accepted"
+        rates.append(50_000 / (time.perf_counter() - start))
+    assert max(rates) > 100_000, f"{max(rates):,.0f} rows/s"
+    store.close()
+
+
+def test_every_telemetry_column_is_stored(tmp_path: Path) -> None:
+    opened(tmp_path / "telemetry.db").close()
+    db = sqlite3.connect(tmp_path / "telemetry.db")
+    columns = [row[1] for row in db.execute("PRAGMA table_info(telemetry)")]
+    db.close()
+    assert columns == ["slot", *TELEMETRY.names]
