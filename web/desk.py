@@ -36,7 +36,7 @@ def make_app(config: Config, clock: Clock, token: str) -> web.Application:
 
     `token` is what workers sign in with (`core.config.secret("HELMETWATCH_DESK_TOKEN", web.token_file)`).
     """
-    _check(token)
+    check_token(token)
     app = web.Application(middlewares=[problems])
     app[DESK] = Desk(config, clock, token)
     app.on_response_prepare.append(headers(config.web.tiles_url))
@@ -101,7 +101,8 @@ async def _end_feeds(app: web.Application) -> None:
     app[DESK].hub.end()
 
 
-def _check(token: str) -> None:
+def check_token(token: str) -> None:
+    """Refuses a token that anybody could guess; workers and desk hold the same one. Raises `ConfigError`."""
     advice = (
         'Make one with `python -c "import secrets; print(secrets.token_urlsafe(32))"`, put it into a file '
         "that web.token_file names (or the variable HELMETWATCH_DESK_TOKEN), and give it to the workers."

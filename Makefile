@@ -1,0 +1,57 @@
+# `make demo` and `make test` need nothing but Debian (or a kin of it) with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/installed
+# Root installs Debian packages directly; everybody else through sudo.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test lint bench lock clean
+
+demo: $(STAMP)
+	$(RUN)/helmetwatch demo
+
+test: $(STAMP) system lint
+	$(RUN)/pytest
+
+lint: $(STAMP)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+bench: $(STAMP) system
+	$(RUN)/helmetwatch bench
+
+# Servers and the browser that the tests run for real, installed from Debian where they are missing.
+.PHONY: system
+system:
+	@missing=""; \
+	command -v mosquitto >/dev/null && command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto mosquitto-clients"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v victoria-metrics >/dev/null || missing="$$missing victoria-metrics"; \
+	command -v influxd >/dev/null || missing="$$missing influxdb"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	fc-list 2>/dev/null | grep -qi wqy || missing="$$missing fontconfig fonts-wqy-zenhei"; \
+	if [ -n "$$missing" ]; then \
+		echo "installing from Debian:$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+# The environment: exactly the packages of the lock file, checked by their hashes.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "installing python3-venv from Debian"; \
+		$(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# After changing dependencies in pyproject.toml.
+lock: $(STAMP)
+	$(RUN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
