@@ -147,7 +147,7 @@ class Alerts(Section):
     countdown_s: Annotated[float, Field(ge=15, le=90)] = 30.0
     """Seconds the rider has to say "I'm OK" before an unconfirmed alert opens."""
     riders_file: str = ""
-    """CSV file with the columns helmet,name,phone: who rides with which helmet; empty means nobody is known."""
+    """CSV file with the columns helmet,name,phone: who rides which helmet; empty means nobody is known."""
 
 
 class Web(Section):

@@ -1,6 +1,7 @@
 """The wire format: golden bytes, round trips, and that no bytes whatever raise."""
 
 import math
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -193,3 +194,12 @@ def test_no_bytes_make_the_small_messages_raise(payload: bytes) -> None:
         codec.decode_prompt(payload),
     ):
         assert isinstance(got, Rejected)
+
+
+def test_a_helmet_written_in_c_from_the_document_sends_the_golden_frame(tmp_path: Path) -> None:
+    program = tmp_path / "golden_frame"
+    subprocess.run(
+        ["gcc", "-std=c99", "-Wall", "-Werror", "-o", program, GOLDEN.with_suffix(".c")], check=True
+    )
+    printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    assert bytes.fromhex(printed) == bytes.fromhex(GOLDEN.read_text())
