@@ -90,7 +90,7 @@ class Accounts:
     def secret(self, name: str) -> tuple[str, str, str] | None:
         """Name, display name and password hash of an account."""
         row: tuple[str, str, str] | None = self._db.execute(
-            "SELECT name, display_name, hash FROM accounts WHERE name = ?", (_normal(name),)
+            "SELECT name, display_name, hash FROM accounts WHERE name = ?", (normal(name),)
         ).fetchone()
         return row
 
@@ -147,12 +147,13 @@ def _key(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """A name as the tables keep it: one spelling for each (Unicode NFC), no spaces around."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def _name(text: str) -> str:
-    text = _normal(text)
+    text = normal(text)
     if not 1 <= len(text) <= 40 or not text.isprintable():
         raise AccountError("a name must be 1 to 40 printable characters")
     if text.casefold() in (lifecycle.DETECTOR, lifecycle.RIDER, lifecycle.DESK):

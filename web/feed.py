@@ -16,6 +16,7 @@ from aiohttp import web
 from alerts.model import Change
 from alerts.reader import Reader
 from core import metrics
+from core.model import HelmetReport
 
 T = TypeVar("T")
 
@@ -39,21 +40,25 @@ class Client:
     cut: Callable[[], None]
     """Closes the connection without waiting for it."""
     closed: bool = False
-    _waiting: deque[tuple[int | None, bytes]] = field(default_factory=deque)
+    missed: dict[str, HelmetReport] = field(default_factory=dict)
+    """Helmets that changed while a fleet event still waited; they go with the next one."""
+    fleet_waits: bool = False
+    _waiting: deque[tuple[str, int | None, bytes]] = field(default_factory=deque)
     _bytes: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, seq: int | None, data: bytes) -> None:
+    def offer(self, name: str, data: bytes, seq: int | None = None) -> None:
         """Queues an event, or cuts the client off where too many wait. Never blocks."""
         if self.closed:
             return
-        if len(self._waiting) >= QUEUE_MAX or self._bytes + len(data) > QUEUE_BYTES_MAX:
+        if len(self._waiting) >= QUEUE_MAX or self._bytes > QUEUE_BYTES_MAX:
             metrics.FEED_CUT.inc()
             self.close()
             self.cut()
             return
-        self._waiting.append((seq, data))
+        self._waiting.append((name, seq, data))
         self._bytes += len(data)
+        self.fleet_waits |= name == "fleet"
         self._wake.set()
 
     def close(self) -> None:
@@ -70,8 +75,10 @@ class Client:
                 return None
             self._wake.clear()
             await self._wake.wait()
-        seq, data = self._waiting.popleft()
+        name, seq, data = self._waiting.popleft()
         self._bytes -= len(data)
+        if name == "fleet":
+            self.fleet_waits = False
         return seq, data
 
 
@@ -96,13 +103,23 @@ class Hub:
         for change in changes:
             data = alert_event(change)
             for client in tuple(self._clients):
-                client.offer(change.seq, data)
+                client.offer("alert", data, change.seq)
 
-    def fleet(self, view: bytes) -> None:
-        """Tells everyone what a worker reported."""
-        data = b"event: fleet\ndata: " + view + b"\n\n"
+    def fleet(self, changed: list[HelmetReport], view: Callable[[list[HelmetReport]], bytes]) -> None:
+        """Tells everyone which helmets changed; `view` puts them into JSON.
+
+        A client has at most one fleet event waiting, so that an alert never waits behind a row of them.
+        """
+        shared = _fleet_event(view(changed))
         for client in tuple(self._clients):
-            client.offer(None, data)
+            if client.fleet_waits:
+                client.missed.update({helmet.helmet: helmet for helmet in changed})
+            elif client.missed:
+                merged = client.missed | {helmet.helmet: helmet for helmet in changed}
+                client.missed = {}
+                client.offer("fleet", _fleet_event(view(list(merged.values()))))
+            else:
+                client.offer("fleet", shared)
 
     def beat(self, now_us: int) -> None:
         """Tells everyone that the desk lives, and ends the feeds whose session has expired."""
@@ -110,7 +127,7 @@ class Hub:
         for client in tuple(self._clients):
             if client.expires_us <= now_us:
                 client.close()
-            client.offer(None, data)
+            client.offer("beat", data)
 
     def end_session(self, session: str) -> None:
         """Ends the feeds of a person who signed out."""
@@ -128,6 +145,10 @@ def event(name: str, data: object, seq: int | None = None) -> bytes:
     """One server-sent event; JSON keeps the data on one line."""
     head = "" if seq is None else f"id: {seq}\n"
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _fleet_event(view: bytes) -> bytes:
+    return b"event: fleet\ndata: " + view + b"\n\n"
 
 
 def alert_event(change: Change) -> bytes:

@@ -30,8 +30,12 @@ class Fleet:
         """Takes a report and returns the helmets that changed."""
         self._workers[report.worker] = _Worker(replace(report, helmets=[]), now_us)
         changed = []
-        for helmet in report.helmets:
+        for reported in report.helmets:
+            helmet = reported
             known = self._helmets.get(helmet.helmet)
+            if known is not None and not helmet.online:
+                # News of a helmet's end says nothing of its place: the last one known stays.
+                helmet = replace(known, online=False, received_us=helmet.received_us)
             if known == helmet or (known is not None and helmet.received_us < known.received_us):
                 continue
             # Deleted first, so that the dictionary stays in the order of the last change.

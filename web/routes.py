@@ -13,7 +13,7 @@ from alerts.reader import Reader
 from core import metrics
 from web import wire
 from web.access import COOKIE, address, anyone, over_https, person, worker
-from web.accounts import Accounts, Person
+from web.accounts import Accounts, Person, normal
 from web.feed import Client, follow, last_id
 from web.fleet import STALE_S
 from web.problems import Problem, read_body
@@ -56,7 +56,7 @@ def routes() -> list[web.RouteDef]:
 async def sign_in(request: web.Request, desk: Desk) -> web.Response:
     """Checks a password and starts a session."""
     given = wire.sign_in(await read_body(request, PERSON_BODY_MAX))
-    now_us, name, peer = desk.clock.now_us(), given.name.strip(), address(request)
+    now_us, name, peer = desk.clock.now_us(), normal(given.name), address(request)
     wait_s = desk.throttle.attempt(name, peer, now_us)
     if wait_s:
         raise Problem(
@@ -120,7 +120,7 @@ async def take_report(request: web.Request, desk: Desk) -> web.Response:
     report = wire.report(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
     changed = desk.fleet.take(report, now_us)
-    desk.hub.fleet(desk.fleet.view(now_us, changed))
+    desk.hub.fleet(changed, partial(desk.fleet.view, now_us))
     return web.Response(status=204)
 
 

@@ -105,7 +105,7 @@ class Desk:
                 self.writable = False
                 metrics.BOOK_FAILURES.inc()
             if self.fleet.newly_stale(now_us):
-                self.hub.fleet(self.fleet.view(now_us, []))
+                self.hub.fleet([], partial(self.fleet.view, now_us))
             if ticks % BEAT_TICKS == 0:
                 self.hub.beat(now_us)
             age_s = self.fleet.newest_age_s(now_us)
