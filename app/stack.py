@@ -101,9 +101,9 @@ class Stack:
         while not ready():
             for name, process in self.processes.items():
                 if process.poll() is not None:
-                    raise StackError(f"{name} ended with code {process.returncode}:\n{self._said(name)}")
+                    raise StackError(f"{name} ended with code {process.returncode}:\n{self.said(name)}")
             if time.monotonic() > deadline:
-                said = "\n".join(f"{name}: {self._said(name)}" for name in self.processes)
+                said = "\n".join(f"{name}: {self.said(name)}" for name in self.processes)
                 raise StackError(f"not so after {timeout_s:.0f} s: {what}\n{said}")
             time.sleep(0.05)
 
@@ -115,7 +115,8 @@ class Stack:
         except OSError:
             return False
 
-    def _said(self, name: str) -> str:
+    def said(self, name: str) -> str:
+        """The end of what a process logged."""
         with contextlib.suppress(OSError):
             return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
         return ""
