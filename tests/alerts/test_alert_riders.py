@@ -1,0 +1,43 @@
+"""The riders file."""
+
+from pathlib import Path
+
+import pytest
+
+from alerts import riders
+from alerts.model import Rider
+from core.config import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "riders.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_says_who_rides_with_which_helmet(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeffhelmet,name,phone\r\nSF-000001,张三,+86138\r\n\r\nSF-000002,"Li, Na",\r\n')
+    assert riders.read(path) == {"SF-000001": Rider("张三", "+86138"), "SF-000002": Rider("Li, Na", "")}
+
+
+def test_all_faults_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "helmet,name,phone\nSF-1,A,\nSF-1,B,\nSF 2,C,\nSF-3,,\nSF-4,D\n")
+    with pytest.raises(ConfigError) as error:
+        riders.read(path)
+    assert [fault.split("riders.csv:")[1] for fault in error.value.faults] == [
+        "3: helmet SF-1 is given twice",
+        "4: helmet must be 1 to 24 characters of A-Z a-z 0-9 _ -, got 'SF 2'",
+        "5: name must be 1 to 80 printable characters",
+        "6: must have 3 cells (helmet,name,phone), has 2",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "helmet;name;phone\n", "SF-1,A,1\n"])
+def test_a_file_without_its_heading_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="the first line must be helmet,name,phone"):
+        riders.read(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.csv: the riders file cannot be read"):
+        riders.read(tmp_path / "none.csv")
