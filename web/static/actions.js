@@ -1,0 +1,71 @@
+// What a person can do to an alert, with the answers they get: taken, too late, not allowed, not reached.
+
+import * as api from "./api.js";
+import { askReopen, askResolution } from "./dialogs.js";
+import { toast } from "./dom.js";
+import { t, term } from "./i18n.js";
+import { severityWord, who } from "./pieces.js";
+import { FINAL } from "./store.js";
+
+export class Actions {
+  #store;
+  #expired;
+
+  // `expired()` is called when the desk no longer knows who we are.
+  constructor(store, expired) {
+    this.#store = store;
+    this.#expired = expired;
+  }
+
+  async acknowledge(id) {
+    const alert = this.#store.alerts.get(id);
+    if (alert?.state === "acknowledged" && !this.#store.isMine(alert)) {
+      toast(t("has_it", { owner: alert.owner }), "warn");
+    } else if (alert && !FINAL.has(alert.state) && alert.state !== "acknowledged") {
+      const mine = await this.#send(id, () => api.acknowledge(id));
+      if (mine) toast(t("now_yours"), "good");
+    }
+  }
+
+  async resolve(id) {
+    const alert = this.#store.alerts.get(id);
+    if (!alert || FINAL.has(alert.state)) return;
+    if (alert.state !== "acknowledged") return void toast(t("not_yours_yet"), "warn");
+    const end = await askResolution(`${severityWord(alert)} · ${term("kind", alert.kind)} · ${who(alert)}`);
+    if (end) await this.#send(id, () => api.resolve(id, end.reason, end.note));
+  }
+
+  async reopen(id) {
+    const note = await askReopen();
+    if (note !== null) await this.#send(id, () => api.reopen(id, note));
+  }
+
+  // True where the note has been written down.
+  async note(id, text) {
+    if (text) return (await this.#send(id, () => api.addNote(id, text))) !== null;
+    toast(t("note_first"), "warn");
+    return false;
+  }
+
+  // The alert after the change, or null after saying why not.
+  async #send(id, request) {
+    try {
+      const alert = await request();
+      this.#store.put(alert);
+      return alert;
+    } catch (error) {
+      if (error.status === 401) this.#expired();
+      else if (error.status === 409) await this.#refused(id, error);
+      else toast(error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+      return null;
+    }
+  }
+
+  // Someone was faster: says who, and shows the alert as it is now.
+  async #refused(id, error) {
+    const { timeline, ...alert } = await api.getAlert(id).catch(() => ({}));
+    if (alert.id) this.#store.put(alert);
+    const taken = alert.state === "acknowledged" && !this.#store.isMine(alert);
+    toast(taken ? t("has_it", { owner: alert.owner }) : t("failed", { detail: error.message }), "warn");
+  }
+}

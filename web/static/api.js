@@ -1,0 +1,40 @@
+// The desk's REST calls. A refusal becomes an `ApiError` with the HTTP status and the desk's sentence.
+
+const BASE = "/api/v1";
+
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+async function call(method, path, body) {
+  const options = { method, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+  if (body !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(BASE + path, options);
+  } catch {
+    throw new ApiError(0, "");
+  }
+  if (response.status === 204) return null;
+  const data = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(response.status, data?.detail || response.statusText);
+  return data;
+}
+
+const alertPath = (id) => `/alerts/${encodeURIComponent(id)}`;
+
+export const signIn = (name, password) => call("POST", "/session", { name, password });
+export const whoAmI = () => call("GET", "/session");
+export const signOut = () => call("DELETE", "/session", {});
+export const getAlert = (id) => call("GET", alertPath(id));
+export const getFleet = () => call("GET", "/fleet");
+export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
+export const resolve = (id, reason, note) => call("POST", `${alertPath(id)}/resolve`, { reason, note });
+export const reopen = (id, note) => call("POST", `${alertPath(id)}/reopen`, { note });
+export const addNote = (id, note) => call("POST", `${alertPath(id)}/note`, { note });

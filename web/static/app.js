@@ -1,0 +1,122 @@
+// Puts the page together: signs in, starts the feed, and shows what the address says.
+
+import * as api from "./api.js";
+import { Actions } from "./actions.js";
+import { Desk } from "./desk.js";
+import { announce, tickAll } from "./dom.js";
+import { Feed } from "./feed.js";
+import { english, setLang, t, term } from "./i18n.js";
+import { setTilesUrl } from "./map.js";
+import { severityWord, who } from "./pieces.js";
+import { showSignIn } from "./signin.js";
+import { Siren } from "./sound.js";
+import { Store } from "./store.js";
+import { applyTheme } from "./theme.js";
+import { now_us, sync } from "./time.js";
+
+const SIGNED_IN = "helmetwatch.signed_in"; // Spares a visitor without a session a request that would be refused.
+const LOST_TONE_S = 10;
+
+const root = document.getElementById("app");
+const store = new Store();
+const siren = new Siren();
+let desk = null;
+let feed = null;
+
+function language() {
+  setLang(english() ? "zh" : "en");
+  if (desk) desk.render();
+  else signIn(null);
+}
+
+function signIn(message) {
+  localStorage.removeItem(SIGNED_IN);
+  showSignIn(root, { message, onGesture: () => siren.enable(), onSignedIn: start, onLanguage: language });
+}
+
+function stop() {
+  feed?.stop();
+  desk?.destroy();
+  desk = feed = null;
+  siren.set(null);
+}
+
+// The session is over: say so loudly, because alerts no longer arrive.
+function expired() {
+  if (!desk) return;
+  stop();
+  siren.set("lost");
+  signIn("sign_in_again");
+}
+
+async function signOut() {
+  await api.signOut().catch(() => null);
+  stop();
+  store.me = null;
+  signIn(null);
+}
+
+function start(person) {
+  localStorage.setItem(SIGNED_IN, "1");
+  setTilesUrl(person.tiles_url);
+  store.me = person;
+  feed = new Feed(take, (state) => {
+    if (state.state === "refused") expired();
+    else desk?.feedState(state);
+    if (state.state === "live") refreshFleet();
+  });
+  desk = new Desk(root, { store, siren, feed, actions: new Actions(store, expired), language, signOut });
+  feed.start();
+}
+
+function take(type, data) {
+  if (data.now_us) sync(data.now_us);
+  if (type === "snapshot") store.replace(data.alerts);
+  else if (type === "alert") store.put(data.alert, data.entry.at_us);
+  else if (type === "fleet") store.putFleet(data);
+}
+
+// Fleet news is not repeated after a break, so the whole is asked for once the feed lives again.
+async function refreshFleet() {
+  try {
+    const fleet = await api.getFleet();
+    sync(fleet.now_us);
+    store.putFleet(fleet);
+  } catch {
+    // The strip shows that the workers are silent; the next report brings them back.
+  }
+}
+
+function tick() {
+  feed?.tick();
+  tickAll();
+  if (desk) {
+    desk.tick();
+    const waiting = store.untaken();
+    siren.set(waiting.length ? waiting[0].severity : desk.lostFor_s > LOST_TONE_S ? "lost" : null);
+    store.forget(now_us());
+  }
+  siren.tick();
+}
+
+store.addEventListener("alerts", ({ detail }) => {
+  const waiting = store.untaken();
+  siren.set(waiting.length ? waiting[0].severity : null);
+  if (!detail.urgent.length) return;
+  siren.again();
+  const [alert] = detail.urgent;
+  announce(t("announce", { severity: severityWord(alert), kind: term("kind", alert.kind), who: who(alert) }));
+});
+
+new Worker("/static/ticker.js").addEventListener("message", tick);
+addEventListener("online", () => feed?.hurry());
+document.addEventListener("visibilitychange", () => document.hidden || feed?.hurry());
+// Any click or key is a chance to begin sounding; browsers allow it at no other time.
+for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => siren.state === "blocked" && siren.enable());
+
+applyTheme();
+if (localStorage.getItem(SIGNED_IN)) {
+  api.whoAmI().then(start, (error) => signIn(error.status === 401 ? null : "unreachable"));
+} else {
+  signIn(null);
+}

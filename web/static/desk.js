@@ -1,0 +1,147 @@
+// The desk after signing in: header, banner, list, incident, fleet, and the address they follow.
+
+import { Banner } from "./banner.js";
+import { showKeys } from "./dialogs.js";
+import { h, ticking } from "./dom.js";
+import { FleetMap } from "./fleet.js";
+import { Health } from "./health.js";
+import { t } from "./i18n.js";
+import { Incident } from "./incident.js";
+import { listenKeys } from "./keys.js";
+import { FILTERS, Queue } from "./queue.js";
+import { toggleTheme } from "./theme.js";
+import { span } from "./time.js";
+
+export class Desk {
+  #root;
+  #given;
+  #header = h("header", { class: "top" });
+  #main = h("main", { class: "desk" });
+  #stop = new AbortController();
+
+  // `given`: store, siren, feed, actions, language(), signOut().
+  constructor(root, given) {
+    const { store, feed, actions, siren } = given;
+    this.#root = root;
+    this.#given = given;
+    const acts = {
+      open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
+      acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
+      note: (id, text) => actions.note(id, text),
+    };
+    this.health = new Health(store, feed);
+    this.banner = new Banner(store, acts.open);
+    this.queue = new Queue(store, acts);
+    this.incident = new Incident(store, acts);
+    this.fleet = new FleetMap(store, acts.open);
+    this.#main.append(this.queue.root, h("div", { class: "side" }, this.incident.root, this.fleet.root));
+    root.replaceChildren(this.#header, this.banner.root, this.#main);
+    const { signal } = this.#stop;
+    addEventListener("hashchange", () => this.#follow(), { signal });
+    siren.addEventListener("change", () => this.#showHeader(), { signal });
+    listenKeys(this, acts, siren, signal);
+    this.#showHeader();
+    this.#follow();
+    this.banner.setFeed(false);
+  }
+
+  get lostFor_s() {
+    return this.health.lostFor_s;
+  }
+
+  // Where we are: {filter, alert, view} from the address.
+  get where() {
+    const hash = new URLSearchParams(location.hash.slice(1));
+    const filter = hash.get("filter");
+    return { filter: FILTERS.includes(filter) ? filter : "all", alert: hash.get("alert"), view: hash.get("view") === "fleet" ? "fleet" : null };
+  }
+
+  // Changes the address; everything else follows from that, so the back button works.
+  go(change) {
+    const next = { ...this.where, ...change };
+    const hash = new URLSearchParams();
+    if (next.filter !== "all") hash.set("filter", next.filter);
+    if (next.alert) hash.set("alert", next.alert);
+    if (next.view) hash.set("view", next.view);
+    const target = `#${hash}`;
+    if (target === (location.hash || "#")) this.#follow();
+    else location.hash = target;
+  }
+
+  feedState(state) {
+    this.health.setState(state);
+    this.banner.setFeed(state.state === "live");
+    this.#root.dataset.feed = state.state;
+  }
+
+  tick() {
+    this.banner.tick();
+    this.#root.dataset.sound = this.#given.siren.state;
+    if (this.#header.dataset.sound !== this.#given.siren.state) this.#showHeader();
+  }
+
+  showKeys() {
+    showKeys();
+  }
+
+  // Everything in another language or theme.
+  render() {
+    this.#showHeader();
+    this.health.render();
+    this.banner.render();
+    this.queue.render();
+    this.incident.render();
+    this.fleet.render();
+  }
+
+  destroy() {
+    this.#stop.abort();
+    this.incident.open(null);
+  }
+
+  #follow() {
+    const { filter, alert, view } = this.where;
+    if (filter !== this.queue.filter) {
+      this.queue.filter = filter;
+      this.queue.render();
+    }
+    this.queue.choose(alert);
+    this.#main.dataset.view = view ?? (alert ? "incident" : "list");
+    if (alert !== this.incident.id) this.incident.open(alert);
+    this.#showHeader();
+    this.fleet.render();
+  }
+
+  #showHeader() {
+    const { store, language, signOut } = this.#given;
+    const { view } = this.where;
+    const tab = (name, label, change) => h("button", {
+      type: "button", class: "tab", "data-view": name, "aria-pressed": String((view ?? "alerts") === name), onclick: () => this.go(change),
+    }, label);
+    this.#header.dataset.sound = this.#given.siren.state;
+    this.#header.replaceChildren(
+      h("div", { class: "bar" },
+        h("span", { class: "brand" }, t("brand")),
+        h("nav", { class: "tabs", "aria-label": t("brand") }, tab("alerts", t("alerts"), { view: null, alert: null }), tab("fleet", t("fleet"), { view: "fleet", alert: null })),
+        this.#sound(),
+        h("span", { class: "spacer" }),
+        h("span", { class: "person" }, t("signed_in", { name: store.me.display_name })),
+        h("button", { type: "button", class: "small", id: "language", onclick: language }, t("language")),
+        h("button", { type: "button", class: "small", id: "theme", title: t("theme"), "aria-label": t("theme"), onclick: () => { toggleTheme(); this.render(); } }, "◐"),
+        h("button", { type: "button", class: "small", id: "help", title: t("help"), "aria-label": t("help"), onclick: () => this.showKeys() }, "?"),
+        h("button", { type: "button", class: "small", id: "sign-out", onclick: signOut }, t("sign_out"))),
+      this.health.root);
+  }
+
+  #sound() {
+    const { siren } = this.#given;
+    const button = (key, action) => h("button", { type: "button", class: "small", id: "sound", title: t("mute_hint"), onclick: action }, t(key));
+    const parts = {
+      on: () => [h("span", {}, "♪ ", h("span", { class: "wide" }, t("sound_on"))), button("mute", () => siren.toggleMute())],
+      muted: () => [ticking(() => t("sound_muted", { left: span(siren.mutedLeft_s) }), {}), button("unmute", () => siren.toggleMute())],
+      blocked: () => [h("span", {}, t("sound_blocked")), button("sound_enable", () => siren.enable())],
+      none: () => [h("span", {}, t("sound_none"))],
+    }[siren.state]();
+    return h("span", { class: `sound ${siren.state}` }, parts);
+  }
+}

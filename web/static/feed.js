@@ -1,0 +1,126 @@
+// The live feed: one stream of server-sent events that comes back by itself, from the last event it had.
+//
+// Read with fetch instead of EventSource, because the page has to see a 401, to notice silence within seconds
+// and to decide itself when to try again.
+
+const SILENCE_MS = 4000; // Beats come every 2 s: two of them missing is a lost feed.
+const RETRY_MS = [300, 1000, 2000, 4000];
+
+export class Feed {
+  #onEvent;
+  #onState;
+  #lastId = null;
+  #abort = null;
+  #heardAt = 0;
+  #running = false;
+  #tries = 0;
+  #wake = () => {};
+
+  // `onEvent(type, data)` for every event; `onState({state, tries})` with state connecting, live, lost or refused.
+  constructor(onEvent, onState) {
+    this.#onEvent = onEvent;
+    this.#onState = onState;
+  }
+
+  get heardAgo_s() {
+    return (performance.now() - this.#heardAt) / 1000;
+  }
+
+  async start() {
+    this.#running = true;
+    this.#tries = 0;
+    this.#onState({ state: "connecting", tries: 0 });
+    while (this.#running) {
+      let refused = false;
+      try {
+        refused = await this.#read();
+      } catch {
+        // A broken connection, our own abort after silence, or an event that is not JSON: all mean the same.
+      }
+      if (!this.#running) return;
+      if (refused) {
+        this.#running = false;
+        this.#onState({ state: "refused", tries: this.#tries });
+        return;
+      }
+      this.#tries += 1;
+      this.#onState({ state: "lost", tries: this.#tries });
+      await this.#pause(RETRY_MS[Math.min(this.#tries, RETRY_MS.length) - 1] * (0.75 + Math.random() / 2));
+    }
+  }
+
+  stop() {
+    this.#running = false;
+    this.#lastId = null;
+    this.#abort?.abort();
+    this.#wake();
+  }
+
+  // Tries at once instead of waiting: the network is back, or someone looks at the page again.
+  hurry() {
+    this.#wake();
+  }
+
+  // To be called every second: gives a silent connection up.
+  tick() {
+    if (this.#abort && performance.now() - this.#heardAt > SILENCE_MS) this.#abort.abort();
+  }
+
+  // One connection from start to end; true where the desk says that nobody is signed in.
+  async #read() {
+    this.#abort = new AbortController();
+    this.#heardAt = performance.now();
+    try {
+      const headers = { Accept: "text/event-stream" };
+      if (this.#lastId !== null) headers["Last-Event-ID"] = this.#lastId;
+      const response = await fetch("/api/v1/feed", {
+        headers, signal: this.#abort.signal, credentials: "same-origin", cache: "no-store",
+      });
+      if (response.status === 401 || response.status === 403) return true;
+      if (!response.ok) return false;
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return false;
+        this.#heardAt = performance.now();
+        const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
+        rest = blocks.pop();
+        for (const block of blocks) this.#take(block);
+      }
+    } finally {
+      this.#abort.abort();
+      this.#abort = null;
+    }
+  }
+
+  #take(block) {
+    let type = "message", id = null;
+    const data = [];
+    for (const line of block.split("\n")) {
+      const colon = line.indexOf(":");
+      if (colon <= 0) continue;
+      const value = line.slice(colon + 1).replace(/^ /, "");
+      if (line.startsWith("event:")) type = value;
+      else if (line.startsWith("id:")) id = value;
+      else if (line.startsWith("data:")) data.push(value);
+    }
+    if (data.length === 0) return;
+    const parsed = JSON.parse(data.join("\n"));
+    // The id counts only once the page has taken the event; what fails half-way comes again.
+    this.#onEvent(type, parsed);
+    if (type === "snapshot") id = parsed.seq;
+    if (id !== null && id !== "") this.#lastId = String(id);
+    if (type === "snapshot" || type === "resume") {
+      this.#tries = 0;
+      this.#onState({ state: "live", tries: 0 });
+    }
+  }
+
+  #pause(ms) {
+    return new Promise((done) => {
+      this.#wake = done;
+      setTimeout(done, ms);
+    });
+  }
+}

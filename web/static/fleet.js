@@ -1,0 +1,192 @@
+// The fleet map: every helmet a small mark whose shape and colour say how it is, alerts larger on top.
+
+import { h } from "./dom.js";
+import { t, term } from "./i18n.js";
+import { makeMap } from "./map.js";
+import { who } from "./pieces.js";
+import { FINAL, UNTAKEN } from "./store.js";
+import { age, now_us } from "./time.js";
+
+const L = globalThis.L;
+const RIDING_MPS = 1;
+const SILENT_S = 60;
+const HIT_PX = 12;
+const STATES = ["riding", "stopped", "not_worn", "offline"];
+
+// How a helmet is; what has been silent for a minute counts as offline, whatever it said last.
+export function rideState(helmet, now) {
+  if (!helmet.online || (now - helmet.received_us) / 1e6 > SILENT_S) return "offline";
+  if (helmet.worn === 1) return "not_worn";
+  return (helmet.speed_mps ?? 0) >= RIDING_MPS ? "riding" : "stopped";
+}
+
+// Draws one mark per state: filled disc, square, ring, cross.
+const MARKS = {
+  riding: (c, x, y) => { c.beginPath(); c.arc(x, y, 4, 0, 7); c.fill(); },
+  stopped: (c, x, y) => c.fillRect(x - 3, y - 3, 6, 6),
+  not_worn: (c, x, y) => { c.beginPath(); c.arc(x, y, 3.5, 0, 7); c.stroke(); },
+  offline: (c, x, y) => { c.beginPath(); c.moveTo(x - 3, y - 3); c.lineTo(x + 3, y + 3); c.moveTo(x + 3, y - 3); c.lineTo(x - 3, y + 3); c.stroke(); },
+};
+
+// A Leaflet layer with one canvas the size of the view; `paint(context, toPoint)` fills it.
+const CanvasLayer = L.Layer.extend({
+  initialize(paint) { this.paint = paint; },
+  onAdd(map) {
+    this.canvas = L.DomUtil.create("canvas", "fleet-canvas", map.getPane("overlayPane"));
+    map.on("move zoomend resize viewreset", this.redraw, this);
+    this.redraw();
+  },
+  onRemove(map) {
+    map.off("move zoomend resize viewreset", this.redraw, this);
+    this.canvas.remove();
+  },
+  redraw() {
+    const map = this._map;
+    if (!map || this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = null;
+      const { x, y } = map.getSize();
+      const ratio = devicePixelRatio || 1;
+      L.DomUtil.setPosition(this.canvas, map.containerPointToLayerPoint([0, 0]));
+      this.canvas.width = x * ratio;
+      this.canvas.height = y * ratio;
+      this.canvas.style.width = `${x}px`;
+      this.canvas.style.height = `${y}px`;
+      const context = this.canvas.getContext("2d");
+      context.scale(ratio, ratio);
+      this.paint(context, (lat, lon) => map.latLngToContainerPoint([lat, lon]), x, y);
+    });
+  },
+});
+
+export class FleetMap {
+  #store;
+  #open;
+  #map = null;
+  #layer = null;
+  #fitted = false;
+  #targets = [];
+  #counts = h("ul", { class: "fleet-counts" });
+  #box = h("div", { class: "map fleet-map" });
+
+  constructor(store, open) {
+    this.#store = store;
+    this.#open = open;
+    this.root = h("section", { class: "fleet", id: "fleet" }, this.#counts, this.#box);
+    store.addEventListener("fleet", () => this.refresh());
+    store.addEventListener("alerts", () => this.refresh());
+  }
+
+  // To be called once the panel is on the page.
+  render() {
+    this.root.setAttribute("aria-label", t("fleet"));
+    this.refresh();
+  }
+
+  refresh() {
+    if (!this.root.offsetParent) return;
+    this.#showCounts();
+    if (!this.#map) this.#start();
+    if (!this.#fitted) this.fit();
+    this.#layer.redraw();
+  }
+
+  fit() {
+    const spots = [...this.#store.helmets.values()].filter((helmet) => helmet.lat_deg !== null).map((helmet) => [helmet.lat_deg, helmet.lon_deg]);
+    for (const alert of this.#marked()) spots.push([alert.position.lat_deg, alert.position.lon_deg]);
+    if (!spots.length || !this.#map.getSize().y) return;
+    this.#map.fitBounds(L.latLngBounds(spots).pad(0.08), { maxZoom: 15, animate: false });
+    this.#fitted = true;
+  }
+
+  #start() {
+    this.#map = makeMap(this.#box).setView([30, 110], 4);
+    this.#layer = new CanvasLayer((context, toPoint, width, height) => this.#paint(context, toPoint, width, height)).addTo(this.#map);
+    this.#map.on("click", (event) => this.#click(event));
+  }
+
+  #marked() {
+    return [...this.#store.alerts.values()].filter((alert) => alert.position && !FINAL.has(alert.state));
+  }
+
+  #showCounts() {
+    const now = now_us();
+    const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
+    let placeless = 0;
+    for (const helmet of this.#store.helmets.values()) {
+      counts[rideState(helmet, now)] += 1;
+      if (helmet.lat_deg === null) placeless += 1;
+    }
+    this.#counts.replaceChildren(
+      ...STATES.map((state) => h("li", { "data-ride": state }, legend(state), ` ${t(`ride.${state}`)} `, h("b", {}, counts[state].toLocaleString()))),
+      h("li", { "data-ride": "alert" }, h("i", { class: "legend-alert" }, "◆"), ` ${t("ride.alert")} `, h("b", {}, String(this.#marked().length))),
+      placeless ? h("li", { class: "muted" }, t("no_position", { n: placeless })) : "",
+      this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "",
+      h("li", { class: "fit" }, h("button", { type: "button", class: "small", onclick: () => this.fit() }, t("fit"))));
+  }
+
+  #paint(context, toPoint, width, height) {
+    const now = now_us();
+    const style = getComputedStyle(document.documentElement);
+    const byState = { offline: [], not_worn: [], stopped: [], riding: [] };
+    this.#targets = [];
+    for (const helmet of this.#store.helmets.values()) {
+      if (helmet.lat_deg === null) continue;
+      const { x, y } = toPoint(helmet.lat_deg, helmet.lon_deg);
+      if (x < -5 || y < -5 || x > width + 5 || y > height + 5) continue;
+      const state = rideState(helmet, now);
+      byState[state].push([x, y]);
+      this.#targets.push({ x, y, helmet, state });
+    }
+    context.lineWidth = 1.6;
+    for (const [state, points] of Object.entries(byState)) {
+      context.fillStyle = context.strokeStyle = style.getPropertyValue(`--${state}`).trim();
+      for (const [x, y] of points) MARKS[state](context, x, y);
+    }
+    // The severest last, so that it lies on top; the click looks from the end.
+    for (const alert of this.#marked().sort((a, b) => a.severity - b.severity)) {
+      const { x, y } = toPoint(alert.position.lat_deg, alert.position.lon_deg);
+      const size = UNTAKEN.has(alert.state) ? 13 : 9;
+      context.beginPath();
+      context.moveTo(x, y - size); context.lineTo(x + size, y); context.lineTo(x, y + size); context.lineTo(x - size, y); context.closePath();
+      context.fillStyle = style.getPropertyValue(`--s${alert.severity}`).trim();
+      context.fill();
+      context.lineWidth = UNTAKEN.has(alert.state) ? 3 : 1.5;
+      context.strokeStyle = style.getPropertyValue("--text").trim();
+      context.stroke();
+      context.font = "bold 12px system-ui";
+      context.fillStyle = context.strokeStyle;
+      context.textAlign = "center";
+      context.fillText(who(alert), x, y - size - 4);
+      this.#targets.push({ x, y, alert });
+    }
+  }
+
+  #click(event) {
+    const { x, y } = event.containerPoint;
+    const near = this.#targets.filter((target) => Math.hypot(target.x - x, target.y - y) <= HIT_PX);
+    const alert = near.findLast((target) => target.alert)?.alert;
+    if (alert) return this.#open(alert.id);
+    if (!near.length) return undefined;
+    const nearest = near.reduce((best, target) => (Math.hypot(target.x - x, target.y - y) < Math.hypot(best.x - x, best.y - y) ? target : best));
+    return L.popup({ closeButton: true, autoPan: false }).setLatLng(event.latlng).setContent(helmetCard(nearest)).openOn(this.#map);
+  }
+}
+
+function helmetCard({ helmet, state }) {
+  return h("div", {}, h("strong", {}, helmet.helmet), h("br", {}),
+    `${t(`ride.${state}`)} · ${term("worn", helmet.worn)}`, h("br", {}),
+    helmet.speed_mps === null ? "" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h · `,
+    helmet.battery_pct === null ? "" : `${t("battery", { pct: helmet.battery_pct })} · `,
+    t("heard_ago", { span: age(helmet.received_us) }));
+}
+
+function legend(state) {
+  const canvas = h("canvas", { width: 24, height: 24, class: "legend", "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  context.scale(2, 2);
+  context.lineWidth = 1.6;
+  context.fillStyle = context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue(`--${state}`).trim();
+  MARKS[state](context, 6, 6);
+  return canvas;
+}

@@ -1,0 +1,185 @@
+// One alert on one screen: who and phone, why, state and what to do, times, place, trace, timeline, evidence.
+
+import * as api from "./api.js";
+import { h, ticking } from "./dom.js";
+import { both, english, t, term } from "./i18n.js";
+import { ageOf, countdown, phoneLink, reason, severityBadge, tags, who } from "./pieces.js";
+import { PlaceMap } from "./place.js";
+import { FINAL, UNTAKEN } from "./store.js";
+import { age, clock, delay, zone } from "./time.js";
+import { TraceChart } from "./trace.js";
+import { evidence, timeline } from "./record.js";
+
+export class Incident {
+  #store;
+  #actions;
+  #map = null;
+  #chart = null;
+  #detail = null;
+  #traceShown = null;
+  #asked = 0;
+  #parts = {};
+  id = null;
+
+  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), back().
+  constructor(store, actions) {
+    this.#store = store;
+    this.#actions = actions;
+    this.root = h("section", { class: "incident", id: "incident" });
+    store.addEventListener("alerts", (event) => {
+      if (this.id !== null && (event.detail.ids === null || event.detail.ids.includes(this.id))) this.#load();
+    });
+  }
+
+  // Opens an alert, or closes the view with null.
+  async open(id) {
+    this.id = id;
+    this.#detail = null;
+    this.#traceShown = null;
+    this.#map?.destroy();
+    this.#map = null;
+    this.root.replaceChildren();
+    if (id === null) return;
+    this.#skeleton();
+    const known = this.#store.alerts.get(id);
+    if (known) this.#show(known);
+    this.#parts.title.focus({ preventScroll: true });
+    await this.#load();
+  }
+
+  // Another language or theme: everything anew from what we have.
+  render() {
+    if (this.id === null) return;
+    const draft = this.#parts.noteText.value;
+    const detail = this.#detail;
+    this.#map?.destroy();
+    this.#traceShown = null;
+    this.#skeleton();
+    this.#parts.noteText.value = draft;
+    if (detail) this.#show(detail);
+    else this.#load();
+  }
+
+  async #load() {
+    const id = this.id;
+    this.#asked += 1;
+    const asked = this.#asked;
+    const known = this.#store.alerts.get(id);
+    if (known && this.#detail) this.#show({ ...this.#detail, ...known });
+    try {
+      const detail = await api.getAlert(id);
+      if (this.id !== id || asked !== this.#asked) return;
+      this.#detail = detail;
+      this.#show(detail);
+    } catch (error) {
+      if (this.id !== id || this.#detail) return;
+      this.#parts.title.replaceChildren(error.status === 404 ? t("not_found") : t("unreachable"));
+    }
+  }
+
+  #skeleton() {
+    const p = this.#parts = {
+      title: h("h1", { class: "incident-title", tabindex: -1 }, t("loading")), who: h("div", { class: "incident-who" }),
+      why: h("p", { class: "incident-why" }), notes: h("div", { class: "incident-notes" }), acts: h("div", { class: "incident-acts" }),
+      times: h("div", { class: "times" }), facts: h("dl", { class: "facts" }), record: h("div", { class: "timeline" }),
+      evidence: h("details", { class: "card evidence" }),
+      noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
+    };
+    this.#map = new PlaceMap();
+    this.#chart = new TraceChart();
+    const form = h("form", { class: "note-form", onsubmit: (event) => this.#sendNote(event) }, p.noteText, h("button", { class: "small" }, t("add_note")));
+    this.root.setAttribute("aria-label", t("alerts"));
+    this.root.replaceChildren(
+      h("header", { class: "incident-head" },
+        h("button", { type: "button", class: "small back", onclick: () => this.#actions.back() }, t("back")),
+        p.title, p.who, p.acts),
+      p.why, p.notes,
+      h("div", { class: "incident-grid" },
+        h("section", { class: "card times-card" }, p.times, p.facts), this.#map.root,
+        h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record),
+        h("section", { class: "card trace-card" }, h("h2", {}, t("trace")), this.#chart.root),
+        p.evidence));
+  }
+
+  async #sendNote(event) {
+    event.preventDefault();
+    const field = this.#parts.noteText;
+    if (await this.#actions.note(this.id, field.value.trim())) field.value = "";
+  }
+
+  #show(alert) {
+    const p = this.#parts;
+    this.root.dataset.state = alert.state;
+    this.root.className = `incident s${alert.severity}`;
+    p.title.replaceChildren(severityBadge(alert), " ", term("kind", alert.kind));
+    p.who.replaceChildren(
+      h("strong", { class: "rider" }, who(alert)),
+      alert.rider ? phoneLink(alert.rider) || h("span", { class: "muted" }, t("no_phone")) : h("span", { class: "muted" }, t("unbound")),
+      h("span", { class: "muted" }, alert.rider ? alert.helmet : ""), ageOf(alert.occurred_us), h("span", {}, tags(alert)));
+    p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
+      h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
+    p.notes.replaceChildren(...notes(alert));
+    p.acts.replaceChildren(...this.#buttons(alert));
+    p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
+    p.facts.replaceChildren(...facts(alert));
+    this.#map.show(alert.position, alert.severity);
+    if (!alert.timeline) return;
+    p.record.replaceChildren(timeline(alert.timeline));
+    const open = p.evidence.open;
+    p.evidence.replaceChildren(...evidence(alert));
+    p.evidence.open = open;
+    this.#showTrace(alert);
+  }
+
+  #showTrace(alert) {
+    const key = JSON.stringify([alert.trace?.t0_us, alert.trace?.acc.length, alert.impacts_us, document.documentElement.dataset.theme]);
+    if (key === this.#traceShown) return;
+    this.#traceShown = key;
+    this.#chart.show(alert.trace, alert.impacts_us, alert.impacts_us[0] ?? alert.occurred_us);
+  }
+
+  #buttons(alert) {
+    const act = (key, name, action, extra = "") =>
+      h("button", { type: "button", class: `act ${extra}`, "data-act": name, onclick: () => action(this.id) }, both(name), key && h("kbd", {}, key));
+    const state = h("span", { class: "incident-state" },
+      h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
+      alert.state === "pending" && alert.opens_us !== null && countdown(alert),
+      alert.owner && h("span", { class: "owner" }, alert.owner),
+      alert.resolution && h("span", {}, term("reason", alert.resolution.reason)));
+    if (UNTAKEN.has(alert.state)) return [state, act("A", "acknowledge", this.#actions.acknowledge, "primary")];
+    if (FINAL.has(alert.state)) return [state, act("", "reopen", this.#actions.reopen)];
+    return [state, act("R", "resolve", this.#actions.resolve, "primary")];
+  }
+}
+
+function notes(alert) {
+  return [
+    alert.late && h("p", { class: "note late" }, ticking(() => t("late_long", { age: age(alert.occurred_us), arrived: age(alert.received_us) }))),
+    alert.signal_lost && h("p", { class: "note lost" }, t("signal_lost_long")),
+    alert.resolution?.note && h("p", { class: "note" }, `${t("note")}: ${alert.resolution.note}`),
+  ].filter(Boolean);
+}
+
+// Each time with its delay after the one before that is known.
+function sixTimes(alert) {
+  let before = null;
+  const row = (key, us) => {
+    const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" ? t("helmet_clock") : delay(before, us)));
+    before = us ?? before;
+    return node;
+  };
+  return h("table", {}, h("tbody", {},
+    row("occurred", alert.occurred_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
+    row("acknowledged", alert.acknowledged_us), alert.cancelled_us ? row("cancelled", alert.cancelled_us) : row("resolved", alert.resolved_us)));
+}
+
+function facts(alert) {
+  const pair = (key, ...value) => [h("dt", {}, t(key)), h("dd", {}, ...value)];
+  return [
+    pair("severity", severityBadge(alert), " ", term("basis", alert.severity_basis)),
+    pair("quality", term("quality", alert.quality)),
+    pair("wear", h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn))),
+    pair("speed", alert.speed_mps === null ? "–" : `${(alert.speed_mps * 3.6).toFixed(0)} km/h`),
+    pair("stage", `${term("stage", alert.stage)} · v${alert.version}`),
+  ].flat();
+}

@@ -1,0 +1,77 @@
+// Small parts of an alert that the list, the incident and the banner show alike.
+
+import { h, svg, ticking } from "./dom.js";
+import { english, t, term } from "./i18n.js";
+import { age, now_us, span } from "./time.js";
+
+// A shape for each severity, so that colour is never the only sign.
+const SHAPES = {
+  1: () => svg("circle", { cx: 12, cy: 12, r: 8 }),
+  2: () => svg("path", { d: "M12 2 22 12 12 22 2 12Z" }),
+  3: () => svg("path", { d: "M12 2 23 21H1Z" }),
+  4: () => svg("path", { d: "M8 1h8l7 7v8l-7 7H8l-7-7V8Z" }),
+};
+
+const MARKS = { 3: "M11 9h2v6h-2zM11 16.5h2v2h-2z", 4: "M11 5h2v9h-2zM11 16h2v3h-2z" };
+
+export function severityShape(severity) {
+  const shape = (SHAPES[severity] || SHAPES[1])();
+  shape.classList.add("fill");
+  return svg("svg", { class: "shape", viewBox: "0 0 24 24", "aria-hidden": "true" },
+    shape, MARKS[severity] && svg("path", { class: "mark", d: MARKS[severity] }));
+}
+
+// The word for a severity, with ≥ where the sensor only gives a lower bound.
+export function severityWord(alert) {
+  const least = alert.severity_basis === "lower_bound" ? "≥ " : "";
+  return `${least}${term("severity", alert.severity)}`;
+}
+
+export function severityBadge(alert) {
+  return h("span", { class: `severity s${alert.severity}` }, severityShape(alert.severity), h("span", {}, severityWord(alert)));
+}
+
+export function who(alert) {
+  return alert.rider?.name || alert.helmet;
+}
+
+export function reason(alert) {
+  return (english() ? alert.reason_en : alert.reason_zh) || alert.reason_en || alert.reason_zh || "";
+}
+
+export function phoneLink(rider) {
+  if (!rider?.phone) return null;
+  return h("a", { class: "phone", href: `tel:${rider.phone.replace(/[^+\d]/g, "")}` }, "☎ ", rider.phone);
+}
+
+export function countdown(alert) {
+  return ticking(() => {
+    const left_s = Math.ceil((alert.opens_us - now_us()) / 1e6);
+    return left_s > 0 ? t("cancel_in", { s: left_s }) : t("cancel_over");
+  }, { class: "countdown" });
+}
+
+// What is to be said about the state in one line: the countdown, who has it, or how it ended.
+export function stateLine(alert) {
+  const word = h("span", { class: `state ${alert.state}` }, term("state", alert.state));
+  if (alert.state === "pending" && alert.opens_us !== null) return [word, countdown(alert)];
+  if (alert.state === "resolved") return [word, h("span", {}, `${term("reason", alert.resolution.reason)} · ${alert.resolution.by}`)];
+  if (alert.owner) return [word, h("span", { class: "owner" }, alert.owner)];
+  return [word];
+}
+
+export function ageOf(us, key = "ago") {
+  return ticking(() => t(key, { span: age(us) }), { class: "age" });
+}
+
+export function tags(alert) {
+  return [
+    alert.late && h("span", { class: "tag late" }, `${t("late")} ${span((alert.received_us - alert.occurred_us) / 1e6)}`),
+    alert.signal_lost && h("span", { class: "tag lost" }, t("signal_lost")),
+    alert.impacts_us.length > 1 && h("span", { class: "tag" }, t("impacts", { n: alert.impacts_us.length })),
+  ];
+}
+
+export function placeShort(position) {
+  return position ? `${position.lat_deg.toFixed(4)}, ${position.lon_deg.toFixed(4)}` : t("no_place");
+}

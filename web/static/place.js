@@ -1,0 +1,65 @@
+// Where an incident was: a map with a circle of accuracy, coordinates to copy, the age of the fix and its datum.
+
+import { h, toast } from "./dom.js";
+import { t } from "./i18n.js";
+import { makeMap } from "./map.js";
+import { span } from "./time.js";
+
+const L = globalThis.L;
+
+export class PlaceMap {
+  #map = null;
+  #layer = null;
+  #box = h("div", { class: "map" });
+  #words = h("p", { class: "place-words" });
+  root = h("section", { class: "card place-card" }, this.#words, this.#box);
+
+  // Shows a Position or says that there is none. The map keeps the zoom somebody chose.
+  show(position, severity) {
+    if (!position) {
+      this.#box.hidden = true;
+      this.#words.replaceChildren(h("strong", {}, t("no_place")));
+      return;
+    }
+    this.#box.hidden = false;
+    const at = [position.lat_deg, position.lon_deg];
+    const coordinates = `${at[0].toFixed(6)}, ${at[1].toFixed(6)}`;
+    this.#words.replaceChildren(
+      h("strong", { class: "coordinates" }, coordinates), " ",
+      h("button", { type: "button", class: "small", onclick: () => copy(coordinates) }, t("copy")),
+      h("span", { class: "place-facts" },
+        h("span", {}, position.accuracy_m === null ? t("accuracy_none") : t("accuracy", { m: Math.round(position.accuracy_m) })), " · ",
+        h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: position.age_s < 10 ? `${position.age_s.toFixed(1)} s` : span(position.age_s) })), " · ",
+        h("span", { class: "muted" }, t("datum"))),
+    );
+    const first = this.#map === null;
+    if (first) this.#map = makeMap(this.#box);
+    if (first) this.#map.setView(at, 16);
+    else if (!this.#map.getBounds().contains(at)) this.#map.panTo(at);
+    this.#layer?.remove();
+    const ring = getComputedStyle(document.documentElement).getPropertyValue(`--s${severity}`).trim();
+    this.#layer = L.layerGroup([
+      ...(position.accuracy_m ? [L.circle(at, { radius: position.accuracy_m, color: ring, weight: 1, fillOpacity: 0.18 })] : []),
+      L.circleMarker(at, { radius: 7, color: "#fff", weight: 2, fillColor: ring, fillOpacity: 1 }),
+    ]).addTo(this.#map);
+  }
+
+  destroy() {
+    this.#map?.remove();
+  }
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS browsers have no clipboard object; the old way still works.
+    const field = h("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  toast(t("copied"));
+}

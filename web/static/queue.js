@@ -1,0 +1,233 @@
+// The list of alerts in fixed order. While the pointer or the keyboard is in it, rows keep their places:
+// what is new is announced above the list and sorted in when the person leaves or asks for it.
+
+import { h } from "./dom.js";
+import { both, t, term } from "./i18n.js";
+import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
+import { FINAL, UNTAKEN, compare, group } from "./store.js";
+
+export const FILTERS = ["all", "now", "mine", "closed"];
+const CLOSED_SHOWN = 8;
+const GROUPS = ["group_now", "group_taken", "group_closed"];
+const TOUCH_HOLD_MS = 2000;
+
+export class Queue {
+  #store;
+  #actions;
+  #rows = new Map();
+  #lists = [];
+  #headings = [];
+  #body = h("div", { class: "rows" });
+  #waiting = h("button", { type: "button", class: "waiting", hidden: true });
+  #filters = h("nav", { class: "filters" });
+  #pointer = false;
+  #touchTimer = 0;
+  filter = "all";
+  chosen = null;
+
+  // `actions`: open(id), acknowledge(id), filter(name).
+  constructor(store, actions) {
+    this.#store = store;
+    this.#actions = actions;
+    this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#waiting), this.#body);
+    this.#waiting.addEventListener("click", () => this.release());
+    this.#body.addEventListener("pointerenter", (event) => this.#hold(event));
+    this.#body.addEventListener("pointerdown", (event) => this.#hold(event));
+    this.#body.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.#let());
+    this.#body.addEventListener("focusout", (event) => {
+      if (!this.#body.contains(event.relatedTarget) && !this.#pointer) this.arrange();
+    });
+    store.addEventListener("alerts", (event) => this.refresh(event.detail.ids === null));
+    this.render();
+  }
+
+  get held() {
+    return this.#pointer || this.#body.contains(document.activeElement);
+  }
+
+  // Everything anew: another language, another filter.
+  render() {
+    this.root.setAttribute("aria-label", t("alerts"));
+    this.#filters.setAttribute("aria-label", t("filters"));
+    this.#filters.replaceChildren(...FILTERS.map((name) => h("button", {
+      type: "button", class: "filter", "data-filter": name, "aria-pressed": String(name === this.filter),
+      onclick: () => this.#actions.filter(name),
+    }, t(`filter.${name}`), " ", h("span", { class: "count" }))));
+    this.#rows.clear();
+    this.#lists = GROUPS.map(() => h("ol", { class: "group" }));
+    this.#headings = GROUPS.map(() => h("h2", { class: "group-head" }));
+    this.#body.replaceChildren(...GROUPS.flatMap((_, i) => [this.#headings[i], this.#lists[i]]));
+    this.arrange();
+  }
+
+  // News: rows change where they stand; their order only where nobody is pointing at it, or `all` is new.
+  refresh(all) {
+    if (all || !this.held || this.#rows.size === 0) return this.arrange();
+    for (const [id, row] of this.#rows) {
+      if (this.#store.alerts.has(id)) row.show(this.#store.alerts.get(id), this.chosen === id);
+    }
+    this.#counts();
+    const missing = this.#wanted().filter((alert) => !this.#rows.has(alert.id)).length;
+    this.#waiting.hidden = missing === 0;
+    this.#waiting.replaceChildren(t("waiting", { n: missing }), h("span", { class: "sub" }, ` ${t("waiting_hint")}`));
+  }
+
+  // Sorts now, whoever is pointing.
+  release() {
+    this.arrange();
+    this.#body.scrollTop = 0;
+  }
+
+  arrange() {
+    const focused = document.activeElement;
+    const wanted = this.#wanted();
+    const shown = this.filter === "all" ? this.#cut(wanted) : wanted;
+    const keep = new Set(shown.map((alert) => alert.id));
+    for (const id of this.#rows.keys()) if (!keep.has(id)) this.#rows.delete(id);
+    const groups = [[], [], []];
+    for (const alert of shown) {
+      const row = this.#rows.get(alert.id) || this.#makeRow(alert.id);
+      row.show(alert, this.chosen === alert.id);
+      groups[group(alert)].push(row.node);
+    }
+    this.#lists.forEach((list, i) => place(list, groups[i]));
+    this.#moreClosed(wanted.length - shown.length, groups[2].length);
+    this.#waiting.hidden = true;
+    this.#counts();
+    // Moving an element in the document takes its focus away.
+    if (focused && focused !== document.activeElement && this.#body.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  choose(id) {
+    this.chosen = id;
+    for (const [key, row] of this.#rows) row.mark(key === id);
+  }
+
+  // The alert whose row has the keyboard, or null.
+  get focusedId() {
+    return document.activeElement?.closest?.(".row")?.dataset.id ?? null;
+  }
+
+  // Moves the keyboard to the next or the previous row.
+  step(by) {
+    const buttons = [...this.#body.querySelectorAll(".row-open")];
+    if (!buttons.length) return;
+    const from = this.focusedId ?? this.chosen;
+    const at = buttons.findIndex((button) => button.closest(".row").dataset.id === from);
+    const to = at < 0 ? 0 : Math.min(buttons.length - 1, Math.max(0, at + by));
+    buttons[to].focus();
+    buttons[to].scrollIntoView({ block: "nearest" });
+  }
+
+  #wanted() {
+    const store = this.#store;
+    const fits = {
+      all: () => true,
+      now: (alert) => UNTAKEN.has(alert.state),
+      mine: (alert) => store.isMine(alert) && !FINAL.has(alert.state),
+      closed: (alert) => FINAL.has(alert.state),
+    }[this.filter];
+    return [...store.alerts.values()].filter(fits).sort(compare);
+  }
+
+  #cut(alerts) {
+    const open = alerts.filter((alert) => group(alert) < 2);
+    return open.concat(alerts.slice(open.length, open.length + CLOSED_SHOWN));
+  }
+
+  #moreClosed(hidden, shown) {
+    if (hidden <= 0) return;
+    this.#lists[2].append(h("li", {}, h("button", {
+      type: "button", class: "more", onclick: () => this.#actions.filter("closed"),
+    }, t("more_closed", { n: hidden + shown }))));
+  }
+
+  #counts() {
+    const all = [...this.#store.alerts.values()];
+    const numbers = {
+      all: all.length,
+      now: all.filter((alert) => UNTAKEN.has(alert.state)).length,
+      mine: all.filter((alert) => this.#store.isMine(alert) && !FINAL.has(alert.state)).length,
+      closed: all.filter((alert) => FINAL.has(alert.state)).length,
+    };
+    for (const button of this.#filters.children) {
+      button.querySelector(".count").textContent = String(numbers[button.dataset.filter]);
+    }
+    const sizes = [numbers.now, numbers.all - numbers.now - numbers.closed, numbers.closed];
+    this.#headings.forEach((heading, i) => {
+      const empty = this.#lists[i].children.length === 0;
+      heading.hidden = empty && !(i === 0 && ["all", "now"].includes(this.filter));
+      heading.className = `group-head g${i}${empty ? " empty" : ""}`;
+      heading.textContent = empty ? t("empty_now") : `${t(GROUPS[i])}${this.filter === "mine" ? "" : ` (${sizes[i]})`}`;
+    });
+    if (this.filter === "mine" || this.filter === "closed") {
+      const empty = this.#lists.every((list) => list.children.length === 0);
+      if (empty) Object.assign(this.#headings[2], { hidden: false, className: "group-head empty", textContent: t(`empty_${this.filter}`) });
+    }
+  }
+
+  #hold(event) {
+    this.#pointer = true;
+    clearTimeout(this.#touchTimer);
+    // A finger has no "leave": its hold ends a little after the touch.
+    if (event.pointerType === "touch") this.#touchTimer = setTimeout(() => this.#let(), TOUCH_HOLD_MS);
+  }
+
+  #let() {
+    this.#pointer = false;
+    if (!this.held) this.arrange();
+  }
+
+  #makeRow(id) {
+    const row = new Row(id, this.#actions);
+    this.#rows.set(id, row);
+    return row;
+  }
+}
+
+// Puts `nodes` into `list` in order and moves only what has to move.
+function place(list, nodes) {
+  const keep = new Set(nodes);
+  for (const child of [...list.children]) if (!keep.has(child)) child.remove();
+  nodes.forEach((node, i) => {
+    if (list.children[i] !== node) list.insertBefore(node, list.children[i] ?? null);
+  });
+}
+
+class Row {
+  #shown = null;
+  #open;
+  #acknowledge;
+
+  constructor(id, actions) {
+    this.#open = h("button", { type: "button", class: "row-open", onclick: () => actions.open(id) });
+    this.#acknowledge = h("button", {
+      type: "button", class: "act primary acknowledge", onclick: () => actions.acknowledge(id),
+    }, both("acknowledge"));
+    this.node = h("li", { class: "row", "data-id": id }, this.#open, this.#acknowledge);
+  }
+
+  show(alert, chosen) {
+    this.mark(chosen);
+    if (this.#shown === alert) return;
+    this.#shown = alert;
+    this.node.dataset.state = alert.state;
+    this.node.className = `row s${alert.severity} ${UNTAKEN.has(alert.state) ? "untaken" : ""} ${FINAL.has(alert.state) ? "final" : ""}`;
+    this.mark(chosen);
+    this.#acknowledge.hidden = !UNTAKEN.has(alert.state);
+    this.#open.replaceChildren(
+      h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
+        h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
+      h("span", { class: "line why" }, reason(alert)),
+      h("span", { class: "line meta" }, stateLine(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
+        h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
+        h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),
+    );
+  }
+
+  mark(chosen) {
+    this.node.classList.toggle("chosen", chosen);
+    if (chosen) this.#open.setAttribute("aria-current", "true");
+    else this.#open.removeAttribute("aria-current");
+  }
+}

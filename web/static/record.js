@@ -1,0 +1,49 @@
+// What has been written down about an alert: its timeline, and the features and points of the detector.
+
+import { h } from "./dom.js";
+import { english, t, term } from "./i18n.js";
+import { clock } from "./time.js";
+
+const ACTORS = { detector: ["检测程序", "detector"], rider: ["骑手", "rider"], desk: ["报警台", "desk"] };
+
+function actor(name) {
+  return ACTORS[name]?.[english() ? 1 : 0] ?? name;
+}
+
+// An entry's detail in words: what is known by name in our language, nothing of what only machines read.
+function words(detail) {
+  return [
+    detail.because && term("because", detail.because),
+    detail.owner && t("taken_from", { owner: detail.owner }),
+    detail.stage && `${term("severity", detail.severity)} · ${term("stage", detail.stage)}`,
+    english() ? detail.reason_en : detail.reason_zh,
+    detail.reason && term("reason", detail.reason),
+    detail.note,
+  ].filter(Boolean);
+}
+
+export function timeline(entries) {
+  const newest = [...entries].sort((a, b) => b.seq - a.seq);
+  return h("ol", { class: "entries" }, newest.map((entry) => h("li", {},
+    h("time", {}, clock(entry.at_us)), " ", h("b", {}, term("type", entry.type)), " ", h("span", { class: "actor" }, actor(entry.actor)),
+    words(entry.detail).map((text) => h("span", { class: "entry-words" }, text)))));
+}
+
+function number(value) {
+  return Number.isInteger(value) ? String(value) : Number(value.toPrecision(4)).toString();
+}
+
+export function evidence(alert) {
+  const features = alert.features || {};
+  const points = alert.points || {};
+  const table = (heading, values) => h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, heading), h("th", { scope: "col" }, t("value")))),
+    h("tbody", {}, Object.entries(values).map(([name, value]) =>
+      h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(value))))));
+  return [
+    h("summary", {}, t("evidence"), h("span", { class: "muted" }, ` ${alert.detector || ""}`)),
+    h("p", { class: "muted" }, t("honest")),
+    h("div", { class: "evidence-tables" }, table(t("points"), points), table(t("feature"), features)),
+    h("p", { class: "muted" }, `${t("helmet")} ${alert.helmet} · boot ${alert.boot ?? "–"} · ${t("frame")} ${alert.frame_seq ?? "–"} · ${alert.id}`),
+  ];
+}

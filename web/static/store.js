@@ -1,0 +1,71 @@
+// What the page knows: alerts by id, helmets by id, workers, and who is signed in. Views listen for changes.
+
+export const UNTAKEN = new Set(["pending", "open"]);
+export const FINAL = new Set(["resolved", "cancelled"]);
+const KEPT_FINAL_US = 12 * 3600 * 1e6;
+
+export function finalAt_us(alert) {
+  return Math.max(alert.resolved_us ?? 0, alert.cancelled_us ?? 0);
+}
+
+// Unacknowledged first, then acknowledged, then final; within each the severest, then the one that waits longest.
+export function group(alert) {
+  return UNTAKEN.has(alert.state) ? 0 : FINAL.has(alert.state) ? 2 : 1;
+}
+
+export function compare(a, b) {
+  if (group(a) !== group(b)) return group(a) - group(b);
+  if (group(a) === 2) return finalAt_us(b) - finalAt_us(a) || (a.id < b.id ? -1 : 1);
+  return b.severity - a.severity || a.occurred_us - b.occurred_us || (a.id < b.id ? -1 : 1);
+}
+
+export class Store extends EventTarget {
+  alerts = new Map();
+  helmets = new Map();
+  workers = [];
+  me = null;
+  lastAlertAt_us = null;
+
+  isMine(alert) {
+    return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
+  }
+
+  untaken() {
+    return [...this.alerts.values()].filter((alert) => UNTAKEN.has(alert.state)).sort(compare);
+  }
+
+  // A snapshot is the whole truth: what is not in it is gone.
+  replace(alerts) {
+    this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
+    this.lastAlertAt_us = Math.max(0, ...alerts.map((alert) => alert.alerted_us)) || null;
+    this.#tell("alerts", { ids: null, urgent: [] });
+  }
+
+  // Takes one alert; an older version than the one we have changes nothing, so repeats are harmless.
+  put(alert, at_us = null) {
+    const before = this.alerts.get(alert.id);
+    if (before && before.seq >= alert.seq) return;
+    this.alerts.set(alert.id, alert);
+    if (at_us !== null) this.lastAlertAt_us = at_us;
+    const urgent = UNTAKEN.has(alert.state)
+      && (!before || !UNTAKEN.has(before.state) || alert.severity > before.severity || alert.impacts_us.length > before.impacts_us.length);
+    this.#tell("alerts", { ids: [alert.id], urgent: urgent ? [alert] : [] });
+  }
+
+  // Forgets what became final more than 12 hours ago, so that a page open for weeks stays small.
+  forget(now_us) {
+    const old = [...this.alerts.values()].filter((a) => FINAL.has(a.state) && finalAt_us(a) < now_us - KEPT_FINAL_US);
+    for (const alert of old) this.alerts.delete(alert.id);
+    if (old.length) this.#tell("alerts", { ids: null, urgent: [] });
+  }
+
+  putFleet(fleet) {
+    this.workers = fleet.workers;
+    for (const helmet of fleet.helmets) this.helmets.set(helmet.helmet, helmet);
+    this.#tell("fleet", null);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
