@@ -104,6 +104,37 @@ class Ingest(Section):
     """Port of the worker's /metrics, /healthz and /readyz on the loopback address; 0 turns them off."""
 
 
+class Detection(Section):
+    """What counts as a crash; the defaults are the ones measured in docs/detection.md."""
+
+    gate_g: Annotated[float, Field(ge=1.5, le=6)] = 2.3
+    """Resultant from which a sample is looked at more closely."""
+    strike_g: Annotated[float, Field(ge=6, le=40)] = 12.0
+    """Peak resultant of a head strike: road shocks stay below, also on a vehicle without suspension."""
+    strike_dv20_mps: Annotated[float, Field(gt=0, le=5)] = 1.2
+    """Change of velocity within 20 ms of a head strike."""
+    fall_violence_g: Annotated[float, Field(gt=0, le=2)] = 0.6
+    """Violence of a fall, the RMS of resultant minus 1 g within 0.3 s of the peak; lying down stays below."""
+    hard_violence_g: Annotated[float, Field(gt=0, le=4)] = 0.9
+    """Violence from which tilt within a second is believed."""
+    tilt_deg: Annotated[float, Field(gt=20, lt=180)] = 50.0
+    """Turn of the gravity direction, before against after, of somebody who fell."""
+    upright_deg: Annotated[float, Field(gt=5, lt=60)] = 30.0
+    """Turn below which a helmet counts as upright as before."""
+    riding_mps: Annotated[float, Field(gt=0, le=10)] = 2.2
+    """Speed from which a helmet rides (8 km/h); walking is slower."""
+    riding_vibration_g: Annotated[float, Field(gt=0, le=1)] = 0.06
+    """RMS of the resultant above 1 Hz from which a helmet rides, where speed is unknown and nobody walks."""
+    alert_points: Annotated[float, Field(gt=0, le=10)] = 3.0
+    """Sum of the evidence from which there is an alert."""
+    join_s: Annotated[float, Field(ge=1, le=120)] = 30.0
+    """A new impact within this time of the last belongs to the same incident."""
+    silence_s: Annotated[float, Field(ge=1, le=60)] = 3.0
+    """A helmet silent for this long after an impact is judged by what it has sent."""
+    late_s: Annotated[float, Field(gt=0)] = 5.0
+    """Impacts older than this on arrival alert as late."""
+
+
 class Embedded(Section):
     """The embedded telemetry store."""
 
@@ -178,6 +209,7 @@ class Config(Section):
     """The whole configuration."""
 
     ingest: Ingest = Ingest()
+    detectors: Detection = Detection()
     storage: Storage = Storage()
     alerts: Alerts = Alerts()
     web: Web = Web()
