@@ -1,5 +1,6 @@
 """The SQLite file of the desk: how it is opened, and the tables of the alert book."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -56,6 +57,25 @@ CREATE TABLE IF NOT EXISTS events (
 
 class BookError(Exception):
     """The file cannot serve as an alert book; the message says why and what to do."""
+
+
+def claim(path: Path) -> int:
+    """Makes this process the one desk of the file, until the returned descriptor is closed or the process dies.
+
+    Two desks on one file would each open alerts that the other's pages never hear of.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise BookError(f"{lock}: cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise BookError(f"{path}: another desk is running on this file; stop it first") from None
+    return held
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -17,16 +17,7 @@ from web.routes import STATIC, routes
 from web.state import Desk
 
 TOKEN_MIN = 16
-_PLACEHOLDERS = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "placeholder",
-    "example",
-    "secret",
-    "token",
-    "password",
-)
+_PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "example", "insert-", "your-", "your_")
 
 _log = structlog.get_logger("desk")
 

@@ -74,7 +74,7 @@ async def sign_in(request: web.Request, desk: Desk) -> web.Response:
     response.set_cookie(
         COOKIE,
         token,
-        max_age=max(1, round(desk.clock.wall_s(desk.config.web.session_h * 3600))),
+        max_age=round(desk.config.web.session_h * 3600),
         path="/",
         httponly=True,
         samesite="Strict",

@@ -1,6 +1,7 @@
 """What the running desk is made of, and the threads its SQLite work happens in."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ import structlog
 
 from alerts import riders
 from alerts.book import Book
+from alerts.database import claim
 from alerts.model import Change
 from alerts.reader import Reader
 from core import metrics
@@ -47,6 +49,7 @@ class Desk:
     def open(self) -> None:
         """Opens the file. Raises `BookError`."""
         path = Path(self.config.alerts.path)
+        self._claim = claim(path)
         self._book = Book(path, self.config.alerts.countdown_s, self.riders)
         self._reader = Reader(path)
         self._accounts = Accounts(path)
@@ -63,6 +66,7 @@ class Desk:
             threads.shutdown()
         for opened in (self._accounts, self._reader, self._book):
             opened.close()
+        os.close(self._claim)
 
     async def change(self, work: Callable[[Book], list[Change]]) -> list[Change]:
         """Does one transaction of the book; the feed learns of it in the order of the commits."""
