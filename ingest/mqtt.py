@@ -32,6 +32,8 @@ _LEAVES = ("motion", "event", "status")
 _RECONNECT_MAX_S = 30.0
 _REFUSED_WAIT_S = 30.0
 _ANSWER_S = 10.0
+_SUSPICIOUS = 4
+"""Connections lost at once in a row; not every broker says that another client took over our name."""
 _UNSUPPORTED_VERSION = 0x84
 _REFUSED_CODES = {0x86, 0x87}
 _TAKEN_OVER = 0x8E
@@ -64,7 +66,7 @@ class Subscriber:
         self._filters = topic_filters(config.shards)
         self._versions = _versions(self._settings.protocol)
         self._connection = 0
-        self._refused = False
+        self._refused = self._answered = False
         self._gone = threading.Event()
         self._stopping = threading.Event()
         self._client: Client | None = None
@@ -126,6 +128,8 @@ class Subscriber:
                 self._failure("error", repr(error))
             self._lost()
             attempt = 0 if time.monotonic() - began > _RECONNECT_MAX_S else attempt + 1
+            if attempt == _SUSPICIOUS:
+                log.error("broker.unstable", hint="does another worker use this name (ingest.worker)?")
             wait = random.uniform(0, min(_RECONNECT_MAX_S, 0.2 * 2**attempt))
             self._stopping.wait(_REFUSED_WAIT_S if self._refused else wait)
 
@@ -149,7 +153,7 @@ class Subscriber:
         log.warning("broker.failed", reason=reason, host=settings.host, port=settings.port, error=error)
 
     def _make(self) -> Client:
-        self._refused = False
+        self._refused = self._answered = False
         self._gone.clear()
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -165,6 +169,7 @@ class Subscriber:
         client.max_inflight_messages_set(1000)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
 
@@ -191,6 +196,7 @@ class Subscriber:
             metrics.CONNECT_FAILURES.labels("refused").inc()
             log.error("broker.refused", reason=str(reason), hint="check the name and password (ingest.mqtt)")
             return
+        self._answered = True
         self._connection += 1
         session = "resumed" if flags.session_present else "new"
         metrics.CONNECTS.labels(session).inc()
@@ -203,16 +209,24 @@ class Subscriber:
             unwanted = sorted(set(topic_filters("all")) - set(self._filters))
             client.unsubscribe(unwanted)
         client.subscribe([(name, 1) for name in self._filters])
-        self.connected.set()
-        metrics.CONNECTED.set(1)
         log.info(
             "broker.connected", session=session, protocol=int(self._versions[0]), filters=len(self._filters)
         )
 
+    def _on_subscribe(
+        self, client: Client, _: Any, __: int, reasons: list[ReasonCode], ___: Properties | None
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._failure("subscription", "the broker refuses a subscription: check its access rules")
+            client.disconnect()
+            return
+        self.connected.set()
+        metrics.CONNECTED.set(1)
+
     def _on_disconnect(
         self, _: Client, __: Any, flags: DisconnectFlags, reason: ReasonCode, ___: Properties | None
     ) -> None:
-        if not self.connected.is_set() and not flags.is_disconnect_packet_from_server and not self._refused:
+        if not self._answered and not flags.is_disconnect_packet_from_server and not self._refused:
             # Cut before any answer: the way of brokers that do not know this version of MQTT.
             self._fall_back()
         if reason.value == _TAKEN_OVER and not self._stopping.is_set():

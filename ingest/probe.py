@@ -1,0 +1,201 @@
+"""Tries the broker out: what it answers, what it keeps for a client that is away, and how much of it."""
+
+import contextlib
+import os
+import queue
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from core.config import Mqtt, secret
+from ingest.mqtt import _encrypt, _versions
+
+TOPIC = "helmets/00/helmetwatch-check/prompt"
+"""A prompt topic, so that the worker's credentials must allow it; no worker listens there and no helmet has
+this name."""
+AWAY_MESSAGES = 1200
+"""Messages sent to a client that is away: more than the 1,000 that mosquitto and EMQX keep by default."""
+_VERSION_TOPIC = "$SYS/broker/version"
+_LIMITS = ("ReceiveMaximum", "MaximumPacketSize", "MaximumQoS", "SessionExpiryInterval", "ServerKeepAlive")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFacts:
+    """What a probe found out; what comes after the first failure keeps its default."""
+
+    unreachable: str = ""
+    """Why there is no connection; empty where there is one."""
+    refused: str = ""
+    """The broker's reason for not letting us in."""
+    protocol: str = ""
+    """The MQTT version that was spoken: 5 or 3.1.1."""
+    version: str = ""
+    """What the broker says it is, where we may read that."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """What an MQTT 5 broker announced on connecting, by the standard's names (MQTT 5.0, 3.2.2.3)."""
+    session_kept: bool = False
+    """The session was still there on coming back."""
+    denied: str = ""
+    """Why a prompt may not be published; empty where it may, or where 3.1.1 cannot tell."""
+    returned: int = 0
+    """How many of `AWAY_MESSAGES` sent while we were away were there on coming back."""
+
+
+def probe(settings: Mqtt, timeout_s: float = 5.0) -> BrokerFacts:
+    """Connects with the worker's credentials and client ids of its own, and leaves nothing behind.
+
+    `timeout_s` is the longest wait for any single answer. Raises `ConfigError` where the password cannot be
+    read.
+    """
+    name = f"helmetwatch-check-{os.urandom(4).hex()}"
+    facts = BrokerFacts()
+    for version in _versions(settings.protocol):
+        facts = _try(settings, version, name, timeout_s)
+        if not facts.unreachable and not facts.refused.startswith("Unsupported protocol version"):
+            break
+    return facts
+
+
+def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: float) -> BrokerFacts:
+    with contextlib.ExitStack() as left:
+        away = _Visitor(settings, version, name, timeout_s)
+        left.callback(away.forget)
+        facts = BrokerFacts(protocol="5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1")
+        try:
+            away.connect()
+            facts = replace(facts, refused=away.refused, limits=away.limits)
+            if away.refused:
+                return facts
+            facts = replace(facts, version=away.subscribe())
+            away.leave()
+            other = _Visitor(settings, version, f"{name}-sender", timeout_s)
+            left.callback(other.forget)
+            other.connect()
+            facts = replace(facts, denied=other.publish(AWAY_MESSAGES))
+            away.connect()
+            return replace(facts, session_kept=away.session_present, returned=away.count(AWAY_MESSAGES))
+        except (OSError, ValueError) as error:
+            return replace(facts, protocol="", unreachable=str(error) or type(error).__name__)
+
+
+class _Visitor:
+    """One client id, blocking: every method returns when the broker has answered, or raises `OSError`."""
+
+    def __init__(self, settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: float) -> None:
+        self._settings, self._version, self._name, self._timeout_s = settings, version, name, timeout_s
+        self._client: Client | None = None
+        self._inbox: queue.Queue[MQTTMessage] = queue.Queue()
+        self.refused, self.session_present = "", False
+        self.limits: dict[str, int] = {}
+
+    def connect(self, *, clean: bool = False) -> None:
+        """Connects, resuming the session there may be; `refused` then says whether we were let in."""
+        v5 = self._version == MQTTProtocolVersion.MQTTv5
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._name,
+            protocol=self._version,
+            clean_session=None if v5 else clean,
+            reconnect_on_failure=False,
+        )
+        if self._settings.username:
+            password = secret("HELMETWATCH_MQTT_PASSWORD", self._settings.password_file)
+            client.username_pw_set(self._settings.username, password or None)
+        _encrypt(client, self._settings.tls)
+        client.connect_timeout = self._timeout_s
+        client.max_queued_messages_set(0)
+        answered = threading.Event()
+
+        def on_connect(
+            _: Any, __: Any, flags: ConnectFlags, reason: ReasonCode, given: Properties | None
+        ) -> None:
+            self.refused = str(reason) if reason.is_failure else ""
+            self.session_present = flags.session_present
+            announced = given.json() if given else {}  # type: ignore[no-untyped-call]
+            self.limits = {name: announced[name] for name in _LIMITS if name in announced}
+            answered.set()
+
+        client.on_connect = on_connect
+        client.on_disconnect = lambda *_: answered.set()
+        client.on_message = lambda _, __, message: self._inbox.put(message)
+        self.refused = "no answer"
+        self._client = client
+        host, port, keepalive_s = self._settings.host, self._settings.port, self._settings.keepalive_s
+        if v5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0 if clean else self._settings.session_expiry_s
+            client.connect(host, port, keepalive_s, clean_start=clean, properties=properties)
+        else:
+            client.connect(host, port, keepalive_s)
+        client.loop_start()
+        if not answered.wait(self._timeout_s):
+            raise TimeoutError(f"no MQTT answer within {self._timeout_s:g} s")
+        if self.refused == "no answer":
+            raise ConnectionError("the connection was closed without an MQTT answer")
+
+    def subscribe(self) -> str:
+        """Subscribes to the probe's topic and asks what the broker is; gives that back, or nothing."""
+        client, done = self._connected(), threading.Event()
+        client.on_subscribe = lambda *_: done.set()
+        client.subscribe([(TOPIC, 1), (_VERSION_TOPIC, 0)])
+        if not done.wait(self._timeout_s):
+            raise TimeoutError(f"no answer to SUBSCRIBE within {self._timeout_s:g} s")
+        with contextlib.suppress(queue.Empty):
+            message = self._inbox.get(timeout=min(0.5, self._timeout_s))
+            return message.payload.decode(errors="replace")[:80]
+        return ""
+
+    def publish(self, count: int) -> str:
+        """Publishes to the probe's topic until all is acknowledged; gives back why it may not, or nothing."""
+        client, denied, done = self._connected(), [""], threading.Event()
+        waiting = threading.Semaphore(0)
+
+        def on_publish(_: Any, __: Any, ___: int, reason: ReasonCode, ____: Any) -> None:
+            if reason.is_failure:
+                denied[0] = str(reason)
+                done.set()
+            waiting.release()
+
+        client.on_publish = on_publish
+        for number in range(count):
+            client.publish(TOPIC, b'{"v": 1, "type": "check", "number": %d}' % number, qos=1)
+        for _ in range(count):
+            if done.is_set() or not waiting.acquire(timeout=self._timeout_s):
+                break
+        return denied[0]
+
+    def count(self, expected: int) -> int:
+        """How many of the expected messages come in before there is a pause."""
+        for number in range(expected):
+            try:
+                self._inbox.get(timeout=min(1.0, self._timeout_s))
+            except queue.Empty:
+                return number
+        return expected
+
+    def leave(self) -> None:
+        """Disconnects; the broker keeps the session if it keeps sessions."""
+        if self._client is not None:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._client = None
+
+    def forget(self) -> None:
+        """Leaves and has the broker delete the session."""
+        let_in = not self.refused
+        self.leave()
+        if let_in:
+            with contextlib.suppress(OSError, ValueError):
+                self.connect(clean=True)
+            self.leave()
+
+    def _connected(self) -> Client:
+        if self._client is None or self.refused:
+            raise ConnectionError(f"the broker let us in and then did not: {self.refused}")
+        return self._client

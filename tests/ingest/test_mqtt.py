@@ -1,0 +1,176 @@
+"""The broker's side, against a real mosquitto: nothing acknowledged before its time, nothing lost, nothing stuck."""
+
+import contextlib
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt import publish
+
+from core import metrics
+from core.clock import SystemClock
+from core.config import ConfigError, Ingest, Mqtt
+from ingest.mqtt import Delivery, Subscriber, parse_shards, topic_filters
+
+TOPIC = "helmets/3f/SF-000001/motion"
+
+
+def settings(port: int, **more: object) -> Ingest:
+    return Ingest(worker="test", mqtt=Mqtt.model_validate({"port": port, "keepalive_s": 4} | more))
+
+
+@contextlib.contextmanager
+def subscribed(config: Ingest) -> Iterator[Subscriber]:
+    subscriber = Subscriber(config, SystemClock())
+    subscriber.start()
+    try:
+        assert subscriber.connected.wait(10)
+        yield subscriber
+    finally:
+        subscriber.stop()
+
+
+def send(port: int, *payloads: bytes) -> None:
+    publish.multiple([{"topic": TOPIC, "payload": p, "qos": 1} for p in payloads], port=port)
+
+
+def take(subscriber: Subscriber, count: int) -> list[Delivery]:
+    return [subscriber.inbox.get(timeout=10) for _ in range(count)]
+
+
+def payloads(deliveries: list[Delivery]) -> list[bytes]:
+    return [d.message.payload for d in deliveries]
+
+
+def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto: Callable) -> None:
+    broker = mosquitto()
+    with subscribed(settings(broker.port)) as first:
+        send(broker.port, b"a", b"b", b"c")
+        got = take(first, 3)
+        first.acknowledge(got[:1])
+    with subscribed(settings(broker.port)) as second:
+        assert payloads(take(second, 2)) == [b"b", b"c"]
+        with pytest.raises(queue.Empty):
+            second.inbox.get(timeout=0.3)
+
+
+def test_what_is_sent_while_we_are_away_waits_in_the_session(mosquitto: Callable) -> None:
+    broker = mosquitto()
+    with subscribed(settings(broker.port)):
+        pass
+    send(broker.port, *[b"%d" % i for i in range(500)])
+    with subscribed(settings(broker.port)) as back:
+        assert payloads(take(back, 500)) == [b"%d" % i for i in range(500)]
+
+
+def test_we_come_back_by_ourselves_when_the_broker_restarts(mosquitto: Callable) -> None:
+    broker = mosquitto()
+    with subscribed(settings(broker.port)) as subscriber:
+        broker.restart()
+        send(broker.port, b"after")
+        assert payloads(take(subscriber, 1)) == [b"after"]
+
+
+def test_an_acknowledgement_of_an_older_connection_is_not_sent(mosquitto: Callable) -> None:
+    """The broker without persistence numbers its messages anew: a late ack would delete a different one."""
+    broker = mosquitto(settings="allow_anonymous true\npersistence false\n")
+    with subscribed(settings(broker.port)) as subscriber:
+        send(broker.port, b"a")
+        old = take(subscriber, 1)
+        broker.stop(kill=True)
+        while subscriber.connected.is_set():
+            time.sleep(0.01)
+        broker.start()
+        assert subscriber.connected.wait(20)
+        send(broker.port, b"b")
+        new = take(subscriber, 1)
+        assert old[0].mid == new[0].mid and old[0].connection != new[0].connection
+        subscriber.acknowledge(old)
+    with subscribed(settings(broker.port)) as again:
+        assert payloads(take(again, 1)) == [b"b"]
+
+
+def test_two_workers_with_one_name_do_not_throw_each_other_out_at_full_speed(mosquitto: Callable) -> None:
+    """mosquitto 2.0 does not say that a session was taken over; the growing pauses end the fight."""
+    broker = mosquitto()
+    before = connections()
+    with subscribed(settings(broker.port)), subscribed(settings(broker.port)):
+        time.sleep(3)
+    assert connections() - before < 25
+
+
+def connections() -> float:
+    return sum(metrics.CONNECTS.labels(session)._value.get() for session in ("new", "resumed"))
+
+
+def test_a_full_queue_slows_the_broker_and_loses_nothing(mosquitto: Callable) -> None:
+    broker = mosquitto()
+    sent = [b"%d" % i for i in range(3000)]
+    with subscribed(settings(broker.port, queue_size=100, receive_maximum=20)) as subscriber:
+        send(broker.port, *sent)
+        got: list[Delivery] = []
+        while len(got) < len(sent):
+            some = take(subscriber, 1)
+            assert subscriber.inbox.qsize() <= 100
+            subscriber.acknowledge(some)
+            got += some
+        assert payloads(got) == sent
+
+
+def test_refused_credentials_are_not_hammered(mosquitto: Callable, tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "worker", "right"], check=True)
+    broker = mosquitto(settings=f"allow_anonymous false\npassword_file {passwords}\n")
+    log = tmp_path / "wrong"
+    log.write_text("wrong")
+    subscriber = Subscriber(settings(broker.port, username="worker", password_file=str(log)), SystemClock())
+    subscriber.start()
+    assert not subscriber.connected.wait(2)
+    assert subscriber._refused
+    subscriber.stop()
+
+
+def test_a_broker_that_knows_only_mqtt_3_1_1_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
+    from conftest import free_port, wait_for_port
+
+    from app.broker import write_config
+
+    port = free_port()
+    config = tmp_path / "broker.toml"
+    write_config(config, port_v5=free_port(), port_v311=port, users={"worker": "right"})
+    process = subprocess.Popen([sys.executable, "-m", "app.broker", str(config)])
+    try:
+        wait_for_port(port, process)
+        (tmp_path / "password").write_text("right")
+        config = settings(port, username="worker", password_file=str(tmp_path / "password"))
+        with subscribed(config) as subscriber:
+            publish.single(TOPIC, b"a", qos=1, port=port, auth={"username": "worker", "password": "right"})
+            assert payloads(take(subscriber, 1)) == [b"a"]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_only_the_configured_shards_are_heard_also_after_the_configuration_changed(
+    mosquitto: Callable,
+) -> None:
+    broker = mosquitto()
+    with subscribed(settings(broker.port)):
+        pass
+    narrow = settings(broker.port).model_copy(update={"shards": "00-0f"})
+    with subscribed(narrow) as subscriber:
+        send(broker.port, b"not ours")
+        publish.single("helmets/0a/SF-2/event", b"ours", qos=1, port=broker.port)
+        assert payloads(take(subscriber, 1)) == [b"ours"]
+
+
+def test_shards_are_ranges_of_two_hex_digits() -> None:
+    assert parse_shards("00-02,a0") == ["00", "01", "02", "a0"]
+    assert topic_filters("00-ff") == [f"helmets/+/+/{leaf}" for leaf in ("motion", "event", "status")]
+    for wrong in ("", "x", "3-1", "00-100", "-", "1,,2"):
+        with pytest.raises(ConfigError):
+            parse_shards(wrong)
