@@ -50,18 +50,16 @@ class Recording:
     def uniform(self) -> "Recording":
         """The recording on an even grid at its nominal rate, linear between samples.
 
-        A helmet's frames are evenly spaced; a few recordings are not. Peaks lose a little where the grid falls
-        between two samples; a recording that is even already comes back as it is.
+        A helmet's frames are evenly spaced; a few recordings are not. Peaks lose a little where the grid
+        falls between two samples; a recording that is even already comes back as it is.
         """
         if self.t_s is None:
             return self
-        grid = np.arange(0, self.t_s[-1], 1 / self.fs_hz)
+        times = self.t_s
+        grid = np.arange(0, times[-1], 1 / self.fs_hz)
 
         def resample(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            assert self.t_s is not None
-            return np.stack([np.interp(grid, self.t_s, x[:, axis]) for axis in range(3)], 1).astype(
-                np.float32
-            )
+            return np.stack([np.interp(grid, times, x[:, axis]) for axis in range(3)], 1).astype(np.float32)
 
         return Recording(
             self.source,

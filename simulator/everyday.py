@@ -1,0 +1,149 @@
+"""Everyday motion of many helmets at once, cheaply: loops of noise are made once and read at random places.
+
+Each helmet reads the loops from its own offsets, at its own speed, on its own road and through its own
+mounting, so no two are alike, and a second of two thousand helmets costs some twenty milliseconds.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from core.model import G0
+from simulator.motion import ROUGHNESS_M3, VEHICLES, Array, band, head_psd, vibration, walking
+
+LOOP_S = 160
+SPEED_STEP_MPS = 1.5
+_STEPS = 10
+
+STATE = np.dtype(
+    [
+        ("offset", "<i8"),
+        ("vehicle", "<i8"),
+        ("rough", "<f8"),
+        ("up", "<f8", 3),
+        ("sway", "<f8"),
+        ("stir_g", "<f8"),
+        ("walk", "<f8"),
+        ("leg_s", "<f8"),
+        ("leg_end_s", "<f8"),
+        ("v_in", "<f8"),
+        ("v_cruise", "<f8"),
+        ("v_out", "<f8"),
+        ("speed_up", "<f8"),
+        ("slow_down", "<f8"),
+        ("halt_s", "<f8"),
+        ("halt_v", "<f8"),
+        ("x_m", "<f8"),
+        ("y_m", "<f8"),
+        ("east", "<f8"),
+        ("north", "<f8"),
+        ("went_m", "<f8"),
+    ]
+)
+"""What a helmet is doing: loop offset, vehicle, road (1 is class B), which way is up, amplitudes of sway (rad),
+small motion (g RMS) and steps; its speed, from `v_in` at `leg_s` over `v_cruise` to `v_out` at `leg_end_s`,
+in m/s and m/s², braking to a stand from `halt_s` on; where it is: `went_m` from a place in metres east and
+north of the city's middle."""
+
+
+class Loops:
+    """The loops of one sample rate."""
+
+    def __init__(self, rate_hz: int) -> None:
+        rng = np.random.default_rng(20240 + rate_hz)
+        self.samples = n = LOOP_S * rate_hz
+        # Real roads come in patches: a slow modulation gives the peaks that pure Gaussian noise lacks.
+        patches = np.exp(0.3 * band(rng, n, rate_hz, 0.02, 0.5))
+        patches /= np.sqrt(np.mean(patches**2))
+        ride = np.zeros((len(VEHICLES), _STEPS + 1, n), np.float32)
+        seed = int(rng.integers(2**31))
+        for v, vehicle in enumerate(VEHICLES):
+            for step in range(1, _STEPS + 1):
+                speed = step * SPEED_STEP_MPS
+
+                def psd(f: Array, speed: float = speed, vehicle: object = vehicle) -> Array:
+                    return head_psd(f, speed, ROUGHNESS_M3["B"], vehicle)  # type: ignore[arg-type]
+
+                # The same seed at every speed, so that a change of speed blends without a seam.
+                ride[v, step] = vibration(np.random.default_rng(seed), n, rate_hz, psd) * patches
+        self.ride = ride.ravel()
+        self.sway = band(rng, n, rate_hz, 0.05, 0.8).astype(np.float32)
+        self.stir = band(rng, n, rate_hz, 0.3, 8.0).astype(np.float32)
+        self.walk = walking(rng, n, rate_hz).astype(np.float32)
+        self.noise = rng.normal(size=n).astype(np.float32)
+
+
+@lru_cache
+def loops(rate_hz: int) -> Loops:
+    """The loops of a rate; made once in a process, the same in every process."""
+    return Loops(rate_hz)
+
+
+def speed(state: npt.NDArray[np.void], t_s: Array) -> Array:
+    """(m, n) speed in m/s of m helmets at times (m, n)."""
+    s = {name: state[name][:, None] for name in ("leg_s", "leg_end_s", "v_in", "v_cruise", "v_out")}
+    up = s["v_in"] + state["speed_up"][:, None] * (t_s - s["leg_s"])
+    down = s["v_out"] + state["slow_down"][:, None] * np.maximum(0, s["leg_end_s"] - t_s)
+    v = np.maximum(0, np.minimum(np.minimum(up, down), s["v_cruise"]))
+    halted = t_s - state["halt_s"][:, None]
+    braking = np.maximum(0, state["halt_v"][:, None] - 6.0 * np.maximum(0, halted))
+    return np.asarray(np.where(halted > 0, np.minimum(v, braking), v))
+
+
+def everyday(
+    rate_hz: int, state: npt.NDArray[np.void], first: npt.NDArray[np.int64], n: int
+) -> tuple[npt.NDArray[np.float32], Array]:
+    """Specific force (m, n, 3) in g in the helmet's frame and speed (m, n) in m/s.
+
+    Sample numbers `first` (m,) and on; the same samples come out whatever they are asked together with.
+    """
+    made = loops(rate_hz)
+    index = first[:, None] + np.arange(n)
+    # One sample more, so that the acceleration at the first sample is known.
+    v = speed(state, (first[:, None] + np.arange(-1, n)) / rate_hz)
+    pull = np.diff(v, axis=1) * rate_hz / G0
+    v = v[:, 1:]
+    place = state["offset"][:, None] + index
+
+    def read(loop: npt.NDArray[np.float32], shift: int) -> npt.NDArray[np.float32]:
+        return np.asarray(loop[(place + shift) % made.samples])
+
+    step = np.minimum(v / SPEED_STEP_MPS, _STEPS - 1e-6)
+    low = step.astype(np.int64)
+    share = (step - low).astype(np.float32)
+    row = (state["vehicle"][:, None] * (_STEPS + 1) + low) * made.samples
+    where = place % made.samples
+    vertical = (1 - share) * made.ride[row + where] + share * made.ride[row + made.samples + where]
+    f = np.empty((*index.shape, 3), np.float32)
+    stir = state["stir_g"][:, None].astype(np.float32) / np.float32(np.sqrt(3))
+    third = made.samples // 3
+    # Fore and aft and sideways the head shakes about a third of a class-B road's vertical.
+    side_row = row + np.where(share > 0.5, made.samples, 0)
+    f[..., 0] = 0.35 * made.ride[side_row + (place + third) % made.samples] + pull
+    f[..., 1] = 0.35 * made.ride[side_row + (place + 2 * third) % made.samples]
+    # A wheel cannot be pulled down.
+    f[..., 2] = np.maximum(state["rough"][:, None] * vertical, -1) + state["walk"][:, None] * read(
+        made.walk, 0
+    )
+    f += stir[..., None] * np.stack([read(made.stir, k * third) for k in range(3)], -1)
+    f += _gravity(state, read(made.sway, 0), read(made.sway, third))
+    return f, v
+
+
+def _gravity(
+    state: npt.NDArray[np.void], pitch: npt.NDArray[np.float32], roll: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """(m, n, 3) which way is up, swaying a little."""
+    sway = state["sway"][:, None]
+    p, r = sway * pitch, sway * roll
+    up = state["up"][:, None, :]
+    g = np.stack(
+        [
+            up[..., 0] + p * up[..., 2],
+            up[..., 1] + r * up[..., 2],
+            up[..., 2] - p * up[..., 0] - r * up[..., 1],
+        ],
+        -1,
+    )
+    return np.asarray(g / np.linalg.norm(g, axis=-1, keepdims=True), np.float32)

@@ -1,0 +1,100 @@
+"""The truth of a run, to be held against what the system made of it: every frame, every PUBACK, every crash.
+
+One JSON list a line; what was written before the process was killed can be read.
+
+* `["run", scenario, seed, start_us]`
+* `["frame", helmet, boot, seq, t0_us]` when it is handed to the network
+* `["acked", helmet, boot, seq]` when the broker's PUBACK has come
+* `["crash", helmet, t_us, kind, expected, boot, seq]` when the frame that holds the impact is handed over
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+Key = tuple[str, int, int]
+"""Helmet, boot, seq."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Something that happened, and what is expected to come of it: alert, none or cancel."""
+
+    helmet: str
+    t_us: int
+    kind: str
+    expected: str
+    boot: int
+    seq: int
+    """The frame that holds the impact; where its acknowledgement is missing, nothing can be expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a ledger file says."""
+
+    published: dict[Key, int] = field(default_factory=dict)
+    """Device time of the first sample, in microseconds."""
+    acked: set[Key] = field(default_factory=set)
+    crashes: list[Crash] = field(default_factory=list)
+
+
+class LedgerWriter:
+    """Appends to a ledger file. Each `flush` hands the lines to the operating system; no fsync."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        self._lines: list[str] = []
+
+    def run(self, scenario: str, seed: int, start_us: int) -> None:
+        """Notes the start of a run; a file may hold several."""
+        self._write(["run", scenario, seed, start_us])
+
+    def frame(self, helmet: str, boot: int, seq: int, t0_us: int) -> None:
+        """Notes a frame that is handed to the network."""
+        self._lines.append(f'["frame","{helmet}",{boot},{seq},{t0_us}]\n')
+
+    def acked(self, helmet: str, boot: int, seq: int) -> None:
+        """Notes the broker's acknowledgement."""
+        self._lines.append(f'["acked","{helmet}",{boot},{seq}]\n')
+
+    def crash(self, crash: Crash) -> None:
+        """Notes a true crash or another happening."""
+        self._write(["crash", crash.helmet, crash.t_us, crash.kind, crash.expected, crash.boot, crash.seq])
+
+    def _write(self, row: list[Any]) -> None:
+        self._lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def flush(self) -> None:
+        """Hands everything noted so far to the operating system: it then survives our death."""
+        if self._lines:
+            self._file.write("".join(self._lines))
+            self._file.flush()
+            self._lines.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+        self._file.close()
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Reads a ledger file; a last line cut short by a kill is left out. Raises OSError or ValueError."""
+    ledger = Ledger()
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for line in lines[:-1]:
+        kind, *row = json.loads(line)
+        if kind == "frame":
+            ledger.published[row[0], row[1], row[2]] = row[3]
+        elif kind == "acked":
+            ledger.acked.add((row[0], row[1], row[2]))
+        elif kind == "crash":
+            ledger.crashes.append(Crash(*row))
+    return ledger

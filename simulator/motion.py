@@ -1,0 +1,123 @@
+"""How a helmet moves without a crash: road, obstacles, walking, the head's own motion.
+
+Accelerations are specific force in g in the helmet's frame (x forward, y left, z up). Riding is a linear
+chain from the road to the head; the constants are stated in `docs/simulator.md` with their sources.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.model import G0
+
+Array = npt.NDArray[np.float64]
+
+FINE_HZ = 3200
+"""Rate at which events are generated: eight times the fastest helmet."""
+
+ROUGHNESS_M3 = {"A": 16e-6, "B": 64e-6, "C": 256e-6, "D": 1024e-6, "E": 4096e-6}
+"""Geometric means of ISO 8608's road classes, displacement PSD at 0.1 cycles/m."""
+
+_N0 = 0.1
+_TYRE_PATCH_M = 0.08
+_NECK_HZ = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """The suspension as a resonance."""
+
+    name: str
+    f0_hz: float
+    damping: float
+
+
+EBIKE = Vehicle("ebike", 5.0, 0.35)
+SCOOTER = Vehicle("scooter", 2.5, 0.3)
+VEHICLES = (EBIKE, SCOOTER)
+_SEAT_TO_HEAD = Vehicle("body", 5.0, 0.4)
+
+
+def transmissibility(f_hz: Array, speed_mps: float, vehicle: Vehicle) -> npt.NDArray[np.complex128]:
+    """Head acceleration over road acceleration: tyre patch, suspension, seat to head, neck."""
+    tyre = np.sinc(f_hz * _TYRE_PATCH_M / speed_mps)
+    neck = 1 / (1 + 1j * f_hz / _NECK_HZ)
+    return np.asarray(tyre * _resonance(f_hz, vehicle) * _resonance(f_hz, _SEAT_TO_HEAD) * neck)
+
+
+def _resonance(f_hz: Array, part: Vehicle) -> npt.NDArray[np.complex128]:
+    r = f_hz / part.f0_hz
+    return np.asarray((1 + 2j * part.damping * r) / (1 - r**2 + 2j * part.damping * r))
+
+
+def head_psd(f_hz: Array, speed_mps: float, roughness_m3: float, vehicle: Vehicle) -> Array:
+    """Vertical acceleration of the head in g²/Hz on a road of the given roughness (ISO 8608, n⁻²)."""
+    road = 16 * np.pi**4 * f_hz**2 * roughness_m3 * _N0**2 * speed_mps
+    return np.asarray(road * np.abs(transmissibility(f_hz, speed_mps, vehicle)) ** 2 / G0**2)
+
+
+def vibration(rng: np.random.Generator, samples: int, fs_hz: float, psd: Callable[[Array], Array]) -> Array:
+    """(samples,) Gaussian noise with the given one-sided PSD; it can be looped."""
+    f = np.fft.rfftfreq(samples, 1 / fs_hz).astype(np.float64)
+    spectrum = rng.normal(size=(2, len(f)))
+    density = np.zeros(len(f))
+    density[1:] = psd(f[1:])
+    half = np.sqrt(density * fs_hz * samples / 4)
+    return np.fft.irfft((spectrum[0] + 1j * spectrum[1]) * half, samples)
+
+
+Obstacle = Literal["bump", "pothole", "kerb"]
+
+
+def obstacle(kind: Obstacle, height_m: float, length_m: float, speed_mps: float, vehicle: Vehicle) -> Array:
+    """(n,) vertical acceleration of the head in g at `FINE_HZ`, from 0.25 s before to 1.5 s after the wheel.
+
+    A bump and a pothole are one wave of a raised cosine; a kerb is a drop over `length_m`. The wheel cannot
+    be pulled down, so the head does not lose more than 1 g.
+    """
+    n = 8192
+    x = (np.arange(n) / FINE_HZ - 0.25) * speed_mps / length_m
+    inside = (x >= 0) & (x <= 1)
+    wave = np.where(inside, (1 - np.cos(2 * np.pi * x)) / 2, 0.0)
+    ramp = np.where(inside, (1 - np.cos(np.pi * x)) / 2, x > 1)
+    profile = {"bump": wave, "pothole": -wave, "kerb": -ramp}[kind] * height_m
+    road = np.gradient(np.gradient(profile, 1 / FINE_HZ), 1 / FINE_HZ) / G0
+    f = np.fft.rfftfreq(n, 1 / FINE_HZ).astype(np.float64)
+    spectrum: npt.NDArray[np.complex128] = np.asarray(np.fft.rfft(road), np.complex128)
+    head = np.fft.irfft(spectrum * transmissibility(f, speed_mps, vehicle), n)
+    return np.asarray(np.maximum(head[: int(1.75 * FINE_HZ)], -1.0))
+
+
+def walking(rng: np.random.Generator, samples: int, fs_hz: float, step_hz: float = 1.8) -> Array:
+    """(samples,) vertical acceleration of a walking person's head in g, about 0.2 g RMS, loopable."""
+    steps = max(1, round(samples / fs_hz * step_hz))
+    jitter = vibration(rng, samples, fs_hz, lambda f: np.where(f < 0.5, 1.0, 0.0))
+    phase = 2 * np.pi * steps * np.arange(samples) / samples + 0.25 * jitter / (jitter.std() + 1e-12)
+    wave = np.sin(phase) + 0.35 * np.sin(2 * phase + 0.6) + 0.15 * np.sin(3 * phase + 1.9)
+    return np.asarray(0.2 * wave / wave.std())
+
+
+def band(rng: np.random.Generator, samples: int, fs_hz: float, low_hz: float, high_hz: float) -> Array:
+    """(samples,) loopable noise of unit RMS between two frequencies: sway, small motion, sliding."""
+    x = vibration(rng, samples, fs_hz, lambda f: np.where((f >= low_hz) & (f <= high_hz), 1.0, 0.0))
+    return np.asarray(x / (x.std() + 1e-12))
+
+
+def turned(axis: Array, angle_rad: Array) -> Array:
+    """(n, 3) which way is up for a helmet that turned from upright about a fixed unit axis."""
+    up = np.array([0.0, 0.0, 1.0])
+    c, s = np.cos(-angle_rad)[:, None], np.sin(-angle_rad)[:, None]
+    return np.asarray(up * c + np.cross(axis, up) * s + axis * (axis @ up) * (1 - c))
+
+
+def rotation(rotvec: Array) -> Array:
+    """(3, 3) the rotation by |rotvec| radians about rotvec (Rodrigues)."""
+    angle = float(np.linalg.norm(rotvec))
+    if angle == 0:
+        return np.eye(3)
+    x, y, z = rotvec / angle
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k))

@@ -1,0 +1,258 @@
+"""A rider's day: streets of a grid city, stops at crossings, deliveries on foot, and what befalls them.
+
+Everything is drawn from the rider's own random numbers and happens in simulated time, so a rider does the
+same whoever else rides and however busy the machine is.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator import impacts
+from simulator.everyday import STATE, speed
+from simulator.motion import VEHICLES, Array
+from simulator.scenario import Happening, Scenario
+from simulator.sensor import Part, sampled
+
+Activity = Literal["ride", "walk", "stand", "park", "lie"]
+
+BLOCK_EAST_M, BLOCK_NORTH_M = 240.0, 180.0
+_BLOCKS = 16
+_AHEAD_S = 120.0
+"""How long before a happening the rider gets ready for it: longer than any leg with its stop."""
+_LEAD_S = 2.6
+"""How long before an impact its motion is prepared: longer than any lead-in and frame."""
+
+_NEEDS: dict[str, Activity] = {"drop": "park", "table": "park", "door": "walk"}
+_ON_THE_WAY = {"sos", "ok"}
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A motion as one helmet's part measures it."""
+
+    start: int
+    """Number of its first sample."""
+    f: npt.NDArray[np.float32]
+    keep: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Something that really happened, in seconds of the helmet's own time."""
+
+    t_s: float
+    kind: str
+    expected: str
+
+
+class Rider:
+    """Plans one rider; `row` is the rider's line of the fleet's state, which `plan` keeps up to date."""
+
+    def __init__(self, scenario: Scenario, index: int, part: Part, row: np.void) -> None:
+        self._rng = np.random.default_rng((scenario.seed, 7, index))
+        self._seed = (scenario.seed, 11, index)
+        self._part = part
+        self._row = row
+        self._rough_spots_per_h = scenario.rough_spots_per_h
+        self._due = sorted((h for h in scenario.happenings if h.helmet == index), key=lambda h: h.t_s)
+        self._happened = 0
+        self._spots: list[float] = []
+        self._settle: tuple[float, impacts.Motion] | None = None
+        self.overlays: list[Overlay] = []
+        self.truths: list[Truth] = []
+        self.said: list[tuple[float, Literal["sos", "ok", "worn", "not_worn"]]] = []
+        self.worn = True
+        self._crossing = tuple(int(c) for c in self._rng.integers(-_BLOCKS, _BLOCKS + 1, 2))
+        self._heading = (1, 0)
+        row["x_m"], row["y_m"] = self._crossing[0] * BLOCK_EAST_M, self._crossing[1] * BLOCK_NORTH_M
+        row["offset"] = self._rng.integers(0, 2**30)
+        row["vehicle"] = self._rng.integers(len(VEHICLES))
+        row["up"], row["halt_s"] = (0, 0, 1), np.inf
+        other: Activity = ("walk", "stand", "park")[int(self._rng.integers(3))]
+        self._begin(self._wanted(0.0) or ("ride" if self._rng.random() < scenario.riding else other), 0.0)
+        # Nobody starts at the same moment of what they do.
+        self._until_s *= self._rng.uniform(0.2, 1)
+        self.said.clear()
+        self.next_s = 0.0
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the rider lies on the ground, or is just falling."""
+        return self.activity == "lie" or (self._settle is not None and self._settle[1].then == "lie")
+
+    def plan(self, t_s: float) -> None:
+        """Decides what is to be decided at `t_s`, the time of a frame's first sample."""
+        if self._settle and t_s >= self._settle[0]:
+            self._come_to_rest(t_s, self._settle[1])
+            self._settle = None
+        self.overlays = [o for o in self.overlays if o.start + len(o.f) > t_s * self._part.rate_hz]
+        if self._due and self._settle is None:
+            self._happen(t_s, self._due[0])
+        while self._spots and self._spots[0] <= t_s + _LEAD_S:
+            self._cross_spot(t_s, self._spots.pop(0))
+        wanted = self._wanted(t_s)
+        over = t_s >= (self._leg_over_s if self.activity == "ride" else self._until_s)
+        if self.activity not in ("ride", "lie") and wanted and wanted != self.activity:
+            over = True
+        if over:
+            self._go_on(t_s, wanted)
+        times = [self._leg_over_s if self.activity == "ride" else self._until_s]
+        times += [self._settle[0]] if self._settle else []
+        times += [self._spots[0] - _LEAD_S] if self._spots else []
+        if self._due:
+            ready_s, start_s = self._due[0].t_s - _AHEAD_S, self._due[0].t_s - _LEAD_S
+            times.append(ready_s if t_s < ready_s else max(start_s, t_s + 0.5))
+        self.next_s = min(times)
+
+    def _wanted(self, t_s: float) -> Activity | None:
+        """What the next happening needs the rider to do, where it is near."""
+        for h in self._due:
+            if h.t_s - t_s > _AHEAD_S:
+                return None
+            if h.kind not in _ON_THE_WAY:
+                return _NEEDS.get(h.kind, "ride")
+        return None
+
+    def _go_on(self, t_s: float, wanted: Activity | None) -> None:
+        if self.activity == "ride" and (wanted == "ride" or (wanted is None and t_s < self._until_s)):
+            self._leg(t_s)
+        elif self.activity == "ride" and self._row["v_out"] > 0:
+            self._leg(t_s, stop=True)
+        elif self.activity == "ride":
+            self._begin(wanted or ("walk", "stand", "park")[self._rng.choice(3, p=[0.5, 0.3, 0.2])], t_s)
+        elif self.activity == "lie":
+            self._begin("stand", t_s)
+        else:
+            self._begin(wanted or "ride", t_s)
+
+    def _begin(self, activity: Activity, t_s: float, up: Array | None = None, stir_g: float = 0.0) -> None:
+        rng, row = self._rng, self._row
+        self.activity = activity
+        self._stand_here()
+        amplitudes = {  # sway in rad, small motion in g, steps as a share of a brisk walk's
+            "ride": (rng.uniform(0.03, 0.08), rng.uniform(0.01, 0.03), 0.0),
+            "walk": (rng.uniform(0.04, 0.08), 0.03, rng.uniform(0.6, 1.3)),
+            "stand": (rng.uniform(0.03, 0.1), rng.uniform(0.01, 0.03), 0.0),
+            "park": (0.0, 0.0, 0.0),
+            "lie": (0.0, stir_g, 0.0),
+        }
+        row["sway"], row["stir_g"], row["walk"] = amplitudes[activity]
+        row["up"] = (0, 0, 1) if up is None else up
+        row["halt_s"] = np.inf
+        lasts = {
+            "ride": (240, 900),
+            "walk": (40, 120),
+            "stand": (20, 90),
+            "park": (60, 300),
+            "lie": (120, 240),
+        }
+        self._until_s = t_s + rng.uniform(*lasts[activity])
+        worn = activity != "park"
+        if worn != self.worn:
+            self.worn = worn
+            self.said.append((t_s, "worn" if worn else "not_worn"))
+        if activity == "ride":
+            self._leg(t_s)
+
+    def _stand_here(self) -> None:
+        row = self._row
+        row["x_m"] += row["east"] * row["went_m"]
+        row["y_m"] += row["north"] * row["went_m"]
+        row["went_m"] = row["v_in"] = row["v_out"] = row["v_cruise"] = 0.0
+        self._spots.clear()
+
+    def _leg(self, t_s: float, *, stop: bool = False) -> None:
+        """From here to the next crossing: speed up, cruise, slow down or stop, wait."""
+        rng, row = self._rng, self._row
+        v_in = min(float(row["v_out"]), 10.0)
+        self._stand_here()
+        x, y = float(row["x_m"]), float(row["y_m"])
+        self._heading = self._turn()
+        self._crossing = (self._crossing[0] + self._heading[0], self._crossing[1] + self._heading[1])
+        east = self._crossing[0] * BLOCK_EAST_M - x
+        north = self._crossing[1] * BLOCK_NORTH_M - y
+        length = max(60.0, math.hypot(east, north))
+        row["east"], row["north"] = east / length, north / length
+        cruise, up, down = rng.uniform(5.0, 10.5), rng.uniform(0.8, 1.5), rng.uniform(1.2, 2.5)
+        stops = rng.random() < 0.3 and self._wanted(t_s) != "ride"
+        wait_s = rng.uniform(5, 40)
+        if rng.random() < 0.05:
+            down = rng.uniform(4.5, 6.5)  # a hard stop: half a g
+        v_out = 0.0 if stop or stops else 0.8 * cruise
+        cruise = max(cruise, v_in)
+        ramps = (cruise**2 - v_in**2) / (2 * up) + (cruise**2 - v_out**2) / (2 * down)
+        lasts = (cruise - v_in) / up + (cruise - v_out) / down + max(0.0, length - ramps) / cruise
+        row["leg_s"], row["leg_end_s"] = t_s, t_s + lasts
+        row["v_in"], row["v_cruise"], row["v_out"] = v_in, cruise, v_out
+        row["speed_up"], row["slow_down"] = up, down
+        row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
+        self._leg_over_s = t_s + lasts + (wait_s if v_out == 0 and not stop else 0.0)
+        spots = rng.uniform(t_s + 5, t_s + lasts - 3, rng.poisson(self._rough_spots_per_h * lasts / 3600))
+        self._spots = sorted(float(s) for s in spots if s > t_s + _LEAD_S)
+
+    def _turn(self) -> tuple[int, int]:
+        """Straight on, or left, or right; never back, and back towards the middle at the edge of the city."""
+        ahead = self._heading
+        choices = [ahead, ahead, (-ahead[1], ahead[0]), (ahead[1], -ahead[0])]
+        chosen = choices[int(self._rng.integers(4))]
+        for axis in (0, 1):
+            if abs(self._crossing[axis] + chosen[axis]) > _BLOCKS:
+                inwards = -1 if self._crossing[axis] > 0 else 1
+                return (inwards, 0) if axis == 0 else (0, inwards)
+        return chosen
+
+    def _speed(self, t_s: float) -> float:
+        return float(speed(np.array([self._row], STATE), np.array([[t_s]]))[0, 0])
+
+    def _happen(self, t_s: float, h: Happening) -> None:
+        if t_s < h.t_s - _LEAD_S:
+            return
+        number = self._happened
+        if h.kind in _ON_THE_WAY:
+            self.said.append((h.t_s, "sos" if h.kind == "sos" else "ok"))
+            impact_s = h.t_s
+        else:
+            motion = impacts.KINDS[h.kind](np.random.default_rng((*self._seed, number)))
+            impact_s = max(h.t_s, t_s + motion.impact_s + 0.05)
+            needs = _NEEDS.get(h.kind, "ride")
+            if self.activity != needs or (needs == "ride" and self._speed(impact_s) < 4):
+                return  # not in a position for it: tried again with the next frame
+            self._strike(impact_s, motion)
+        self._due.pop(0)
+        self._happened += 1
+        if h.expected:
+            self.truths.append(Truth(impact_s, h.kind, h.expected))
+        if h.ok_after_s is not None:
+            self.said.append((impact_s + h.ok_after_s, "ok"))
+
+    def _strike(self, impact_s: float, motion: impacts.Motion) -> None:
+        self._overlay(impact_s - motion.impact_s, motion)
+        if motion.then == "lie":
+            self._row["halt_v"] = self._speed(impact_s)
+            self._row["halt_s"] = impact_s
+            self._spots.clear()
+        if motion.then != "go_on":
+            # In the middle of the motion, where nothing of everyday life is left of the signal.
+            self._settle = (impact_s + 2.0, motion)
+
+    def _overlay(self, start_s: float, motion: impacts.Motion) -> None:
+        exact = start_s * self._part.rate_hz
+        first = math.ceil(exact)
+        f = sampled(motion.f + motion.keep[:, None] * self._row["up"], self._part, first - exact)
+        keep = sampled(np.repeat(motion.keep[:, None], 3, 1), self._part, first - exact)[:, 0]
+        # Gravity went through the chain so that it clips with the motion; everyday motion brings its own.
+        f = f - keep[:, None] * self._row["up"].astype(np.float32)
+        self.overlays.append(Overlay(first, f, keep))
+
+    def _cross_spot(self, t_s: float, spot_s: float) -> None:
+        v = self._speed(spot_s)
+        if self.activity == "ride" and self._settle is None and v > 2:
+            motion = impacts.rough_spot(self._rng, v, VEHICLES[int(self._row["vehicle"])])
+            self._overlay(max(spot_s, t_s + 0.3) - motion.impact_s, motion)
+
+    def _come_to_rest(self, t_s: float, motion: impacts.Motion) -> None:
+        self._begin("lie" if motion.then == "lie" else "park", t_s, motion.up, motion.stirring_g)

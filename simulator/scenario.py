@@ -1,0 +1,121 @@
+"""What a run contains: how many helmets of which kind, what befalls them and when."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from simulator.faults import NO_FAULTS, Faults
+from simulator.sensor import FAST, HIGH_G, STANDARD, Part
+
+Kind = Literal["head_strike", "fall", "car_hit", "ride_on", "drop", "door", "table", "sos", "ok"]
+Expected = Literal["alert", "none", "cancel"]
+
+EXPECTED: dict[Kind, Expected] = {
+    "head_strike": "alert",
+    "fall": "alert",
+    "car_hit": "alert",
+    "ride_on": "cancel",
+    "drop": "none",
+    "door": "none",
+    "table": "none",
+    "sos": "alert",
+}
+"""What a good detector makes of each; "ok" is an answer, not a happening to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that befalls one helmet.
+
+    It happens at `t_s` after the start, or as soon after it as the helmet is in a position for it: a crash
+    needs a rider at speed, a drop an unworn helmet. `ok_after_s` is when the rider says "I'm OK", if at all.
+    """
+
+    t_s: float
+    kind: Kind
+    helmet: int
+    ok_after_s: float | None = None
+
+    @property
+    def expected(self) -> Expected | None:
+        """What a good system makes of it in the end; None for the rider's own "I'm OK"."""
+        if self.ok_after_s is not None and EXPECTED.get(self.kind) == "alert":
+            return "cancel"
+        return EXPECTED.get(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """One helmet is out of coverage; it keeps its frames and sends them, oldest first, when it is back."""
+
+    helmet: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A run. The same scenario gives the same bytes of every helmet, whoever else takes part."""
+
+    name: str
+    helmets: int
+    seed: int = 1
+    prefix: str = "SF-"
+    """A helmet's id is this and six digits, counting from 1."""
+    parts: tuple[tuple[Part, float], ...] = ((STANDARD, 1.0),)
+    """Kinds of accelerometer and their shares."""
+    riding: float = 0.85
+    """Share of helmets that ride at the start."""
+    rough_spots_per_h: float = 12.0
+    """Bumps, potholes and kerbs in an hour of riding (planning figure, not measured)."""
+    without_position: float = 0.05
+    without_wear_sensor: float = 0.05
+    happenings: tuple[Happening, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    faults: Faults = NO_FAULTS
+
+    def helmet_id(self, index: int) -> str:
+        """Id of a helmet by its place in the fleet."""
+        return f"{self.prefix}{index + 1:06d}"
+
+
+_DEMO_KINDS: tuple[tuple[Kind, float | None], ...] = (
+    ("head_strike", None),
+    ("drop", None),
+    ("fall", None),
+    ("ride_on", None),
+    ("sos", None),
+    ("car_hit", None),
+    ("head_strike", 12.0),
+    ("drop", None),
+    ("fall", 10.0),
+    ("door", None),
+)
+
+
+def demo(helmets: int = 100, seed: int = 1, hours: float = 72.0) -> Scenario:
+    """A day at work: 20 s after the start the first crash, then something every 60 to 90 s."""
+    rng = np.random.default_rng((seed, 1))
+    happenings, t_s, turn = [], 20.0, 0
+    order: list[int] = []
+    while t_s < hours * 3600:
+        if not order:  # everyone has a turn before anyone has two: a crashed rider needs time to get up
+            order = rng.permutation(helmets).tolist()
+        kind, ok_after_s = _DEMO_KINDS[turn % len(_DEMO_KINDS)]
+        happenings.append(Happening(t_s, kind, order.pop(), ok_after_s))
+        t_s, turn = t_s + float(rng.uniform(60, 90)), turn + 1
+    parts = ((STANDARD, 0.7), (FAST, 0.2), (HIGH_G, 0.1))
+    return Scenario("demo", helmets, seed, parts=parts, happenings=tuple(happenings))
+
+
+def load(helmets: int, duration_s: float, crashes_per_h: float = 60.0, seed: int = 1) -> Scenario:
+    """A steady fleet; `crashes_per_h` in the whole of it, three kinds in equal parts."""
+    rng = np.random.default_rng((seed, 2))
+    kinds: tuple[Kind, ...] = ("head_strike", "fall", "car_hit")
+    count = rng.poisson(crashes_per_h * duration_s / 3600) if crashes_per_h else 0
+    happenings = tuple(
+        Happening(float(t_s), kinds[int(rng.integers(3))], int(rng.integers(helmets)))
+        for t_s in np.sort(rng.uniform(2, max(2.0, duration_s - 5), count))
+    )
+    return Scenario("load", helmets, seed, happenings=happenings)

@@ -1,0 +1,201 @@
+"""What a helmet does with its finished frames: send, keep while out of coverage, repeat until received."""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from core.model import HelmetEvent, HelmetStatus, Prompt, Rejected
+from ingest.codec import decode_prompt, encode_event, encode_status, topic
+from simulator.connections import Broker, Connections, Identity
+from simulator.faults import NO_FAULTS, Faults, FaultyStream
+from simulator.helmet import Frame
+from simulator.ledger import Crash, Key, LedgerWriter
+
+
+class Tag(NamedTuple):
+    """Names a motion frame on its way."""
+
+    key: Key
+    repeat: bool
+
+
+REPEAT_US = 2_000_000
+"""Device contract, rule 3."""
+UNCONFIRMED_MAX = 16
+"""Sent-on-impact frames a helmet's memory holds for repeating; the oldest goes."""
+KEPT_MAX = 3600
+"""Frames a helmet's memory holds while out of coverage; the oldest goes."""
+
+FIRMWARE = "sim-1"
+
+
+class Uplink:
+    """The sending side of many helmets, over a few connections or over one each."""
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        boot: int,
+        broker: Broker,
+        *,
+        connections: int,
+        status: Sequence[HelmetStatus],
+        ledger: LedgerWriter | None = None,
+        faults: Faults = NO_FAULTS,
+        seed: int = 0,
+        on_prompt: Callable[[int, Prompt], None] = lambda _index, _prompt: None,
+        on_sent: Callable[[Key], None] = lambda _key: None,
+    ) -> None:
+        self.ids, self.boot = ids, boot
+        self._status = status
+        self._index = {name: i for i, name in enumerate(ids)}
+        self._motion = [topic(name, "motion") for name in ids]
+        self._ledger, self._on_prompt, self._on_sent = ledger, on_prompt, on_sent
+        self._faults = [FaultyStream(faults, (seed, 17, i)) for i in range(len(ids))] if faults else None
+        self.own = connections >= len(ids)
+        """Whether each helmet has a connection of its own."""
+        self._connections = max(1, min(connections, len(ids)))
+        self.net = Connections(
+            broker,
+            self._identities(),
+            on_message=self._received,
+            on_connected=self._born,
+            on_sent=self._sent,
+            on_ack=self._acked,
+        )
+        self._unconfirmed: list[dict[int, bytes]] = [{} for _ in ids]
+        self._repeats: list[tuple[int, int, int]] = []
+        self._kept: dict[int, deque[tuple[str, bytes, Tag | None]]] = {}
+        self._order = itertools.count()
+        self.frames = self.acked = self.repeats = self.events = 0
+
+    def _identities(self) -> list[Identity]:
+        if self.own:
+            wills = [encode_status(HelmetStatus(name, False, 0)) for name in self.ids]
+            return [
+                Identity(name, (topic(name, "prompt"),), (topic(name, "status"), will))
+                for name, will in zip(self.ids, wills, strict=True)
+            ]
+        name = f"simulator-{self.ids[0]}-{self.boot}"
+        return [
+            Identity(f"{name}-{c}", ("helmets/+/+/prompt",) if c == 0 else ())
+            for c in range(self._connections)
+        ]
+
+    def _born(self, number: int) -> None:
+        """Birth messages after each connect."""
+        for index in range(number, len(self.ids), self._connections):
+            if index not in self._kept:
+                self._say(index, self._status[index])
+
+    def _say(self, index: int, status: HelmetStatus) -> None:
+        number = index % self._connections
+        self.net.publish(number, topic(self.ids[index], "status"), encode_status(status), retain=True)
+
+    def frame(self, frame: Frame, now_us: int) -> None:
+        """Sends a frame that is due; one sent on impact is repeated until it is received."""
+        name = self.ids[frame.index]
+        sound = [(frame.payload, True)]
+        sent = sound if self._faults is None else self._faults[frame.index].send(frame.payload)
+        for payload, intact in sent:
+            tag = None
+            if intact:  # not always this frame: a fault may have held back the one before
+                seq, t0_us = (int.from_bytes(payload[a:b], "little") for a, b in ((32, 36), (36, 44)))
+                tag = Tag((name, self.boot, seq), False)
+                if self._ledger:
+                    self._ledger.frame(name, self.boot, seq, t0_us)
+            self._put(frame.index, self._motion[frame.index], payload, tag)
+        self.frames += 1
+        if frame.on_impact:
+            held = self._unconfirmed[frame.index]
+            held[frame.seq] = frame.payload
+            if len(held) > UNCONFIRMED_MAX:
+                del held[min(held)]
+            heapq.heappush(self._repeats, (now_us + REPEAT_US, frame.index, frame.seq))
+
+    def truth(self, frame: Frame, origin_us: int) -> None:
+        """Notes in the ledger what really happened within a frame."""
+        for t in frame.truths:
+            at_us = origin_us + round(t.t_s * 1e6)
+            if self._ledger:
+                name = self.ids[frame.index]
+                self._ledger.crash(Crash(name, at_us, t.kind, t.expected, self.boot, frame.seq))
+
+    def event(
+        self,
+        index: int,
+        kind: Literal["sos", "ok", "worn", "not_worn"],
+        t_us: int,
+        place: tuple[float | None, float | None],
+    ) -> None:
+        """Sends an event of a helmet."""
+        event = HelmetEvent(self.ids[index], kind, t_us, 0, *place)
+        self._put(index, topic(self.ids[index], "event"), encode_event(event), None)
+        self.events += 1
+
+    def coverage(self, index: int, covered: bool) -> None:
+        """A helmet loses the network, or has it back and sends what it kept, oldest first."""
+        if not covered:
+            self._kept[index] = deque(maxlen=KEPT_MAX)
+        if self.own:
+            self.net.hold(index, not covered)
+        elif not covered:  # the connection stands for others too: what the broker would say for this one
+            self._say(index, HelmetStatus(self.ids[index], False, 0))
+        if covered:
+            kept = self._kept.pop(index, deque())
+            if not self.own:
+                self._say(index, self._status[index])
+            for name, payload, tag in kept:
+                self.net.publish(index % self._connections, name, payload, tag=tag)
+
+    def turn(self, now_us: int) -> None:
+        """Repeats what has not been received for two seconds."""
+        while self._repeats and self._repeats[0][0] <= now_us:
+            _, index, seq = heapq.heappop(self._repeats)
+            payload = self._unconfirmed[index].get(seq)
+            if payload is None:
+                continue
+            heapq.heappush(self._repeats, (now_us + REPEAT_US, index, seq))
+            if index not in self._kept:
+                tag = Tag((self.ids[index], self.boot, seq), True)
+                self._put(index, self._motion[index], payload, tag)
+                self.repeats += 1
+
+    def close(self) -> None:
+        """Says of every helmet that it has gone, then disconnects."""
+        for index, name in enumerate(self.ids):
+            if index not in self._kept:
+                self._say(index, HelmetStatus(name, False, 0))
+
+    @property
+    def unconfirmed(self) -> int:
+        """Sent-on-impact frames without a receipt."""
+        return sum(len(held) for held in self._unconfirmed)
+
+    def _put(self, index: int, name: str, payload: bytes, tag: Tag | None) -> None:
+        if index in self._kept:
+            self._kept[index].append((name, payload, tag))
+        else:
+            self.net.publish(index % self._connections, name, payload, tag=tag)
+
+    def _sent(self, tag: Tag | None) -> None:
+        if tag and not tag.repeat:
+            self._on_sent(tag.key)
+
+    def _acked(self, tag: Tag | None) -> None:
+        if tag:
+            self.acked += not tag.repeat
+            if self._ledger:
+                self._ledger.acked(*tag.key)
+
+    def _received(self, name: str, payload: bytes) -> None:
+        index = self._index.get(name.split("/")[2])
+        prompt = decode_prompt(payload)
+        if index is None or isinstance(prompt, Rejected):
+            return
+        if prompt.type == "received" and prompt.boot == self.boot and prompt.seq is not None:
+            self._unconfirmed[index].pop(prompt.seq, None)
+        else:
+            self._on_prompt(index, prompt)
