@@ -3,7 +3,7 @@
 One JSON list a line; what was written before the process was killed can be read.
 
 * `["run", scenario, seed, start_us]`
-* `["frame", helmet, boot, seq, t0_us]` when it is handed to the network
+* `["frame", helmet, boot, seq, t0_us, sent_us]` when it is handed to the network
 * `["acked", helmet, boot, seq]` when the broker's PUBACK has come
 * `["crash", helmet, t_us, kind, expected, boot, seq]` when the frame that holds the impact is handed over
 """
@@ -35,8 +35,8 @@ class Crash:
 class Ledger:
     """What a ledger file says."""
 
-    published: dict[Key, int] = field(default_factory=dict)
-    """Device time of the first sample, in microseconds."""
+    published: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    """Device time of the first sample and the moment the frame was first sent, in microseconds."""
     acked: set[Key] = field(default_factory=set)
     crashes: list[Crash] = field(default_factory=list)
 
@@ -53,9 +53,9 @@ class LedgerWriter:
         """Notes the start of a run; a file may hold several."""
         self._write(["run", scenario, seed, start_us])
 
-    def frame(self, helmet: str, boot: int, seq: int, t0_us: int) -> None:
+    def frame(self, helmet: str, boot: int, seq: int, t0_us: int, sent_us: int) -> None:
         """Notes a frame that is handed to the network."""
-        self._lines.append(f'["frame","{helmet}",{boot},{seq},{t0_us}]\n')
+        self._lines.append(f'["frame","{helmet}",{boot},{seq},{t0_us},{sent_us}]\n')
 
     def acked(self, helmet: str, boot: int, seq: int) -> None:
         """Notes the broker's acknowledgement."""
@@ -92,7 +92,7 @@ def read_ledger(path: Path) -> Ledger:
     for line in lines[:-1]:
         kind, *row = json.loads(line)
         if kind == "frame":
-            ledger.published[row[0], row[1], row[2]] = row[3]
+            ledger.published.setdefault((row[0], row[1], row[2]), (row[3], row[4]))
         elif kind == "acked":
             ledger.acked.add((row[0], row[1], row[2]))
         elif kind == "crash":

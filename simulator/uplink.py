@@ -105,7 +105,7 @@ class Uplink:
                 seq, t0_us = (int.from_bytes(payload[a:b], "little") for a, b in ((32, 36), (36, 44)))
                 tag = Tag((name, self.boot, seq), False)
                 if self._ledger:
-                    self._ledger.frame(name, self.boot, seq, t0_us)
+                    self._ledger.frame(name, self.boot, seq, t0_us, now_us)
             self._put(frame.index, self._motion[frame.index], payload, tag)
         self.frames += 1
         if frame.on_impact:
