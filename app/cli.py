@@ -3,7 +3,6 @@
 import importlib.metadata
 
 import click
-from bench.command import bench
 
 from app import logs, services
 from app.check import check
@@ -11,6 +10,7 @@ from app.demo import demo
 from app.evaluate import evaluate
 from app.replay import replay
 from app.simulate import simulate
+from bench.command import bench
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

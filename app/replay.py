@@ -9,15 +9,15 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from simulator.fleet import Broker
-from simulator.replay import ReplayResult, run_replay
 
 from app.services import fail
 from app.stack import Stack, StackError, print_json, running
 from app.watch import Seen, Watcher
 from core.clock import SystemClock
 from core.model import Worn
+from simulator.fleet import Broker
 from simulator.recordings import Recording, RecordingError, read
+from simulator.replay import ReplayResult, run_replay
 
 _SETTLE_S = 16.0
 """Time on the replay's clock after the last frame: the last decision is due 10 s after an impact, silence 3 s."""

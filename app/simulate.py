@@ -2,16 +2,16 @@
 
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
-from simulator.fleet import Broker, Progress, run_fleet
 
 from app.services import clock_of, config_option, fail, read_config
 from app.stack import print_json
 from core.config import secret
+from simulator.fleet import Broker, BrokerError, Progress, run_fleet
 from simulator.scenario import demo as demo_scenario
 from simulator.scenario import load as load_scenario
 
@@ -68,12 +68,12 @@ def simulate(
 
         def show(progress: Progress) -> None:
             status.update(
-                f"{progress.elapsed_s:.0f} s: {progress.published} frames sent, {progress.acknowledged} acknowledged, "
-                f"{progress.waiting} under way, {progress.crashes} crashes"
+                f"{progress.t_s:.0f} s: {progress.frames} frames, {progress.acked} acknowledged, "
+                f"{progress.waiting} under way, {progress.happened} happenings, {progress.behind_s:.1f} s behind"
             )
 
         try:
-            summary: Any = run_fleet(
+            summary = run_fleet(
                 scenario,
                 broker,
                 clock_of(config),
@@ -83,9 +83,12 @@ def simulate(
                 stop=stop,
                 on_progress=show,
             )
-        except OSError as error:
-            raise fail(f"the broker {mqtt.host}:{mqtt.port} cannot be reached: {error}") from None
+        except BrokerError as error:
+            raise fail(str(error)) from None
     if as_json:
-        print_json(summary.as_dict())
+        print_json(asdict(summary))
     else:
-        console.print(summary)
+        console.print(
+            f"{summary.end.frames} frames sent, {summary.end.acked} acknowledged by the broker, "
+            f"{summary.end.repeats} repeated, {summary.end.happened} happenings"
+        )

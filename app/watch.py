@@ -11,7 +11,7 @@ import aiohttp
 
 
 class Seen(NamedTuple):
-    """One event of the feed and the moment it arrived (`time.monotonic_ns`)."""
+    """One event of the feed and the moment it arrived (`time.time_ns`)."""
 
     type: str
     data: Any
@@ -98,7 +98,7 @@ class Watcher:
     def _take(self, event: str, data: Any) -> None:
         self._following.set()
         if event == "alert":
-            self.seen.append(Seen(event, data, time.monotonic_ns()))
+            self.seen.append(Seen(event, data, time.time_ns()))
         elif event == "fleet":
             self.fleet = data
 

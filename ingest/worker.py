@@ -56,6 +56,7 @@ class Worker:
         self._telemetry = StoreRelay(
             self._store, path, config.storage.batch_rows, self._taken_telemetry.extend
         )
+        self._network_cpu_s = 0.0
         self.turned_s = time.monotonic()
 
     def ready(self) -> str:
@@ -88,6 +89,7 @@ class Worker:
         """One turn of the loop; returns how many messages it took."""
         deliveries = self._drain()
         metrics.QUEUE.set(self._subscriber.inbox.qsize())
+        self._count_network_cpu()
         tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
         if not self._commit(tick, stop):
             return 0
@@ -117,9 +119,11 @@ class Worker:
             helmets=self._pipeline.reports(),
         )
 
-    def network_cpu_s(self) -> float:
-        """Processor time of the MQTT thread."""
-        return self._subscriber.thread_cpu_s()
+    def _count_network_cpu(self) -> None:
+        now_s = self._subscriber.thread_cpu_s()
+        # A new connection has a new thread, whose clock starts at 0.
+        metrics.STAGE_CPU.labels("network").inc(max(0.0, now_s - self._network_cpu_s))
+        self._network_cpu_s = now_s
 
     def _resume(self) -> None:
         """Replays the kept raw frames: open incidents go on as if nothing had happened."""
