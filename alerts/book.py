@@ -61,8 +61,8 @@ class Book:
         return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
 
     def advance(self, now_us: int) -> list[Change]:
-        """Opens every pending alert whose countdown is over."""
-        due = "state = 'pending' AND opens_us <= ? ORDER BY opens_us, number"
+        """Opens pending alerts whose countdown is over: at most `BATCH`, so that nobody waits long for us."""
+        due = f"state = 'pending' AND opens_us <= ? ORDER BY opens_us, number LIMIT {BATCH}"
         if not any(self._alerts(due, now_us)):
             return []
         with transaction(self._db):
@@ -154,6 +154,9 @@ class Book:
         latest: int | None = row.fetchone()[0]
         return latest
 
+
+BATCH = 250
+"""Alerts in one transaction where there are many: a person's click comes between, and pages keep up."""
 
 LIVE = (State.PENDING, State.OPEN, State.ACKNOWLEDGED)
 """States of an alert that somebody still has to do something about."""

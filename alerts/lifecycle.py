@@ -135,7 +135,11 @@ class Step:
 def detected(
     detection: Detection, rider: Rider | None, now_us: int, countdown_us: int, ok_us: int | None
 ) -> Iterator[Step]:
-    """The first steps of a new alert. `ok_us` is when its rider last said "I'm OK", in device time."""
+    """The first steps of a new alert. `ok_us` is when its rider last said "I'm OK", in device time.
+
+    The countdown runs from the detection, when the rider was asked: a desk that was away does not wait again.
+    A worker whose clock is ahead of ours cannot make it longer.
+    """
     alert = Alert(
         id=detection.incident,
         state=State.PENDING,
@@ -143,7 +147,7 @@ def detected(
         rider=rider,
         frame_seq=detection.seq,
         alerted_us=now_us,
-        opens_us=now_us + countdown_us,
+        opens_us=min(now_us, detection.detected_us) + countdown_us,
         **{name: getattr(detection, name) for name in COPIED},
     )
     yield Step(Entry.DETECTED, DETECTOR, alert, _finding(detection))

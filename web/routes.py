@@ -8,6 +8,7 @@ from pathlib import Path
 import prometheus_client
 from aiohttp import web
 
+from alerts.book import BATCH, Book
 from alerts.model import Alert, Change, State
 from alerts.reader import Reader
 from core import metrics
@@ -45,7 +46,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/reopen", person(reopen)),
         web.post(f"{alert}/note", person(note)),
         web.get("/api/v1/fleet", person(show_fleet)),
-        web.get("/api/v1/feed", person(feed)),
+        web.get("/api/v1/feed", person(feed), allow_head=False),
         web.get("/healthz", anyone(healthz)),
         web.get("/readyz", anyone(readyz)),
         web.get("/metrics", anyone(show_metrics)),
@@ -101,7 +102,9 @@ async def take_detections(request: web.Request, desk: Desk) -> web.Response:
     """Takes detections; the answer comes after the commit."""
     found = wire.detections(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
-    await desk.change(lambda book: book.take(found, now_us))
+    for start in range(0, len(found), BATCH):
+        part = found[start : start + BATCH]
+        await desk.change(partial(Book.take, detections=part, now_us=now_us))
     metrics.TAKEN.labels("detection").inc(len(found))
     return web.json_response({"taken": len(found)})
 
@@ -110,7 +113,9 @@ async def take_events(request: web.Request, desk: Desk) -> web.Response:
     """Takes what riders say; the answer comes after the commit."""
     found = wire.events(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
-    await desk.change(lambda book: book.take_events(found, now_us))
+    for start in range(0, len(found), BATCH):
+        part = found[start : start + BATCH]
+        await desk.change(partial(Book.take_events, events=part, now_us=now_us))
     metrics.TAKEN.labels("event").inc(len(found))
     return web.json_response({"taken": len(found)})
 
@@ -226,8 +231,8 @@ async def healthz(_request: web.Request, _desk: Desk) -> web.Response:
 async def readyz(_request: web.Request, desk: Desk) -> web.Response:
     """Says whether alerts would get through."""
     age_s = desk.fleet.newest_age_s(desk.clock.now_us())
-    if not desk.writable:
-        raise Problem(503, "The alert book cannot be written.")
+    if trouble := desk.trouble():
+        raise Problem(503, trouble)
     if age_s is None:
         raise Problem(503, "No worker has reported yet.")
     if age_s > STALE_S:

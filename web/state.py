@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +14,7 @@ import structlog
 
 from alerts import riders
 from alerts.book import Book
-from alerts.database import claim
+from alerts.database import BookError, claim
 from alerts.model import Change
 from alerts.reader import Reader
 from core import metrics
@@ -25,8 +27,12 @@ from web.throttle import Throttle
 
 T = TypeVar("T")
 
-TICK_S = 0.25
-BEAT_TICKS = 8
+TURN_S = 0.25
+BEAT_TURNS = 8
+"""A beat every 2 s."""
+
+FREE_MIN = 64 * 2**20
+"""Bytes free on the disk below which the book may fail any moment."""
 
 _log = structlog.get_logger("desk")
 
@@ -44,15 +50,19 @@ class Desk:
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()
         self.writable = True
-        """Whether the last transaction of the book went well."""
+        """Whether the book could be used a moment ago."""
 
     def open(self) -> None:
         """Opens the file. Raises `BookError`."""
         path = Path(self.config.alerts.path)
         self._claim = claim(path)
-        self._book = Book(path, self.config.alerts.countdown_s, self.riders)
-        self._reader = Reader(path)
-        self._accounts = Accounts(path)
+        try:
+            self._book = Book(path, self.config.alerts.countdown_s, self.riders)
+            self._reader = Reader(path)
+            self._accounts = Accounts(path)
+        except BookError:
+            os.close(self._claim)
+            raise
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}")
             for name in ("write", "read", "accounts")
@@ -95,27 +105,36 @@ class Desk:
         """Whether a password is right."""
         return await asyncio.get_running_loop().run_in_executor(self._hashing, verify, hash_, password)
 
+    def trouble(self) -> str:
+        """Why an alert might not be written, in a sentence; empty where nothing is known to be wrong."""
+        if not self.writable:
+            return "The alert book cannot be written."
+        if shutil.disk_usage(Path(self.config.alerts.path).parent).free < FREE_MIN:
+            return "The disk of the alert book is full."
+        return ""
+
     async def tick(self) -> None:
-        """Opens what is due, for ever. A transaction that fails is tried again; the feed keeps beating."""
-        ticks = 0
-        while True:
-            now_us = self.clock.now_us()
+        """Opens what is due and keeps the feed beating, for ever: whatever fails is tried again."""
+        for turn in count():
             try:
-                await self.change(partial(Book.advance, now_us=now_us))
+                await self._turn(beat=turn % BEAT_TURNS == 0)
                 self.writable = True
             except Exception as error:
+                metrics.BOOK_FAILURES.inc()
                 if self.writable:
                     _log.error("desk.book_fails", error=type(error).__name__)
                 self.writable = False
-                metrics.BOOK_FAILURES.inc()
-            if self.fleet.newly_stale(now_us):
-                self.hub.fleet([], partial(self.fleet.view, now_us))
-            if ticks % BEAT_TICKS == 0:
-                self.hub.beat(now_us)
-            age_s = self.fleet.newest_age_s(now_us)
-            metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
-            ticks += 1
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TURN_S)
+
+    async def _turn(self, *, beat: bool) -> None:
+        now_us = self.clock.now_us()
+        if self.fleet.newly_stale(now_us):
+            self.hub.fleet([], partial(self.fleet.view, now_us))
+        if beat:
+            self.hub.beat(now_us)
+        age_s = self.fleet.newest_age_s(now_us)
+        metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
+        await self.change(partial(Book.advance, now_us=now_us))
 
     def _announce(self, changes: list[Change]) -> None:
         for change in changes:

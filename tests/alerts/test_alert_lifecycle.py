@@ -1,5 +1,6 @@
 """The life of an alert, told as timelines: `second type state actor`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ def test_a_crash_nobody_answers_opens_when_the_countdown_is_over(story: Story) -
     assert story.alert().opens_us is None
     assert story.alert().opened_us == START_US + 30_000_000
     assert story.detail().timeline[-1].detail == {"because": "countdown"}
+
+
+@pytest.mark.parametrize("ahead_s", [0, 3600])
+def test_the_countdown_runs_from_the_detection_not_from_the_delivery(story: Story, ahead_s: int) -> None:
+    detected_us = START_US + round(ahead_s * 1e6)
+    story.at(20).detect(replace(version(), detected_us=detected_us))
+    story.at(60)
+    opened_s = 30 if ahead_s == 0 else 50
+    assert story.timeline() == ["20 detected pending detector", f"{opened_s} opened open desk"]
+
+
+def test_what_was_detected_while_the_desk_was_away_opens_at_once(story: Story) -> None:
+    story.at(600).detect(version())
+    story.at(600.25)
+    assert story.alert().state is State.OPEN
 
 
 def test_the_alert_names_its_rider(story: Story) -> None:

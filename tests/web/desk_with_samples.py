@@ -178,9 +178,10 @@ class Samples:
         await self.event(found[7].helmet, "ok", found[7].occurred_us + 9_000_000)
         await self.tell(replace(found[8], version=2, stage=Stage.CANCELLED))
         await self.event("SF-000040", "sos", now_us - 20_000_000)
+        lately_us = self.clock.now_us()
         await self.tell(
-            replace(found[9], late=True, received_us=now_us, detected_us=now_us),
-            replace(found[10], signal_lost=True, position=None, severity=3),
+            replace(found[9], late=True, received_us=lately_us, detected_us=lately_us),
+            replace(found[10], signal_lost=True, position=None, severity=3, detected_us=lately_us),
         )
 
     async def ride(self) -> None:

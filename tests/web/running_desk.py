@@ -178,14 +178,24 @@ async def desk(
         await asyncio.wait_for(task, 10)
 
 
+@functools.cache
+def book_with_people() -> tuple[bytes, dict[str, str]]:
+    """An alert book with two accounts, and their passwords. Made once: hashing is slow on purpose."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "alerts.db"
+        people = {"wang": "王芳", "li": "李明"}
+        passwords = {key: add_account(path, key, shown) for key, shown in people.items()}
+        return path.read_bytes(), passwords
+
+
 def on_desk(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Runs a coroutine test on a fresh desk with the accounts wang (王芳) and li (李明)."""
 
     async def whole(arguments: dict[str, Any]) -> None:
+        book, passwords = book_with_people()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            people = {"wang": "王芳", "li": "李明"}
-            passwords = {key: add_account(folder / "alerts.db", key, shown) for key, shown in people.items()}
+            (folder / "alerts.db").write_bytes(book)
             async with desk(folder, ManualClock(START_US), passwords) as running:
                 await test(running, **arguments)
 

@@ -1,11 +1,14 @@
 """What people and workers do by the API, on a real desk."""
 
 import asyncio
+import sqlite3
 from dataclasses import asdict
 
+import pytest
 from running_desk import START_US, Running, detection, helmet, on_desk, report
 
 from core.model import HelmetEvent, Stage, Trace
+from web import state
 
 ALERT_FIELDS = [
     "id",
@@ -181,6 +184,39 @@ async def test_the_desk_is_ready_while_a_worker_reports(desk: Running) -> None:
     assert status == 503
     assert "No worker has reported for 11 s." in text
     assert (await desk.nobody.get("/healthz")).status == 200
+
+
+@on_desk
+async def test_a_book_that_fails_makes_the_desk_unready_until_it_works_again(desk: Running) -> None:
+    await desk.report(report())
+    db = sqlite3.connect(desk.folder / "alerts.db")
+    db.execute("ALTER TABLE alerts RENAME TO away")
+    assert "The alert book cannot be written." in await settled(desk, 503)
+    async with desk.worker.post("/api/v1/detections", json=[asdict(detection())]) as answer:
+        assert answer.status == 500
+    db.execute("ALTER TABLE away RENAME TO alerts")
+    await settled(desk, 200)
+    await desk.tell(detection())
+    db.close()
+
+
+@on_desk
+async def test_a_full_disk_makes_the_desk_unready_before_it_fails(desk: Running) -> None:
+    await desk.report(report())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "FREE_MIN", 2**62)
+        assert "full" in await settled(desk, 503)
+    await settled(desk, 200)
+
+
+async def settled(desk: Running, status: int) -> str:
+    """What /readyz says once it answers with this status."""
+    async with asyncio.timeout(5):
+        while True:
+            async with desk.nobody.get("/readyz") as answer:
+                if answer.status == status:
+                    return await answer.text()
+            await asyncio.sleep(0.05)
 
 
 @on_desk

@@ -160,6 +160,17 @@ async def test_a_page_that_does_not_read_is_cut_and_the_others_notice_nothing(de
         assert (await alive.next("alert"))["alert"]["id"] == "last"
 
 
+@on_desk
+async def test_a_storm_in_one_delivery_cuts_nobody_who_reads(desk: Running) -> None:
+    async with desk.feed(await desk.person()) as feed:
+        await feed.next()
+        before = await cut_off(desk)
+        reading = asyncio.create_task(read(feed, 6000))
+        await desk.tell(*(detection(f"i{n}", stage=Stage.CONFIRMED) for n in range(3000)))
+        assert await reading == 6000
+        assert await cut_off(desk) == before
+
+
 async def cut_off(desk: Running) -> float:
     """How many pages the desk has cut off so far."""
     async with desk.nobody.get("/metrics") as answer:
