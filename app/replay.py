@@ -96,8 +96,8 @@ def _play(
         TextColumn("{task.completed:.0f}/{task.total:.0f} s"),
     )
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        longest_s = max(recording.duration_s for recording in recordings)
-        task = progress.add_task(f"{len(recordings)} recordings", total=longest_s)
+        total_s = sum(recording.duration_s for recording in recordings)
+        task = progress.add_task(f"{len(recordings)} recordings", total=total_s)
         return run_replay(
             recordings,
             broker,
@@ -105,7 +105,7 @@ def _play(
             worn=worn,
             speed_mps=riding_mps,
             stop=threading.Event(),
-            on_progress=lambda played_s: progress.update(task, completed=played_s),
+            on_progress=lambda played_s, _: progress.update(task, completed=played_s),
         )
 
 

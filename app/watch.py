@@ -11,11 +11,12 @@ import aiohttp
 
 
 class Seen(NamedTuple):
-    """One event of the feed and the moment it arrived (`time.time_ns`)."""
+    """One event of the feed and the moment it arrived, by `time.monotonic_ns` and by the machine's clock."""
 
     type: str
     data: Any
     at_ns: int
+    at_us: int
 
 
 class Watcher:
@@ -98,7 +99,7 @@ class Watcher:
     def _take(self, event: str, data: Any) -> None:
         self._following.set()
         if event == "alert":
-            self.seen.append(Seen(event, data, time.time_ns()))
+            self.seen.append(Seen(event, data, time.monotonic_ns(), time.time_ns() // 1000))
         elif event == "fleet":
             self.fleet = data
 

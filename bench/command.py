@@ -97,10 +97,10 @@ def ride(stack: Stack, helmets: int, seconds: float) -> dict[str, Any]:
     store.close()
     first: dict[str, tuple[dict[str, Any], int]] = {}
     for event in seen:
-        first.setdefault(event.data["alert"]["id"], (event.data["alert"], event.at_ns))
+        first.setdefault(event.data["alert"]["id"], (event.data["alert"], event.at_us))
     sent = [
-        at_ns / 1e6 - ledger.published[alert["helmet"], alert["boot"], alert["frame_seq"]][1] / 1e3
-        for alert, at_ns in first.values()
+        at_us / 1e3 - ledger.published[alert["helmet"], alert["boot"], alert["frame_seq"]][1] / 1e3
+        for alert, at_us in first.values()
         if (alert["helmet"], alert["boot"], alert["frame_seq"]) in ledger.published
     ]
     return {

@@ -210,7 +210,8 @@ def drop(rng: np.random.Generator, height_m: float | None = None) -> Motion:
     resting = _smooth(t, at_s - 0.03, at_s)
     falling = _smooth(t, 0.29, 0.3)
     axis = _sideways(rng)
-    tilt = rng.uniform(0.6, 2.8)
+    # At 5 rad/s and less the spin adds no more than 0.3 g to the free fall.
+    tilt = float(min(rng.uniform(0.6, 2.8), 5 * (at_s - 0.3) / 1.875))
     f = _body(tilt * _smooth(t, 0.3, at_s), axis, np.clip(1 - falling + resting, 0, 1))
     for when, delta_v, contact_s in pulses:
         _add(f, when, half_sine(delta_v, contact_s), _unit(rng.normal(0, 1, 3)))
@@ -241,11 +242,11 @@ def rough_spot(rng: np.random.Generator, speed_mps: float, vehicle: Vehicle = EB
     """A speed bump, a pothole or a kerb taken at the given speed."""
     kind = rng.choice(["bump", "pothole", "kerb"], p=[0.5, 0.35, 0.15])
     if kind == "kerb":
-        z = obstacle("kerb", rng.uniform(0.05, 0.12), rng.uniform(0.1, 0.2), speed_mps, vehicle)
+        z = obstacle("kerb", rng.uniform(0.05, 0.15), rng.uniform(0.1, 0.2), speed_mps, vehicle)
     elif kind == "pothole":
-        z = obstacle("pothole", rng.uniform(0.02, 0.06), rng.uniform(0.4, 0.8), speed_mps, vehicle)
+        z = obstacle("pothole", rng.uniform(0.03, 0.08), rng.uniform(0.4, 0.8), speed_mps, vehicle)
     else:
-        z = obstacle("bump", rng.uniform(0.03, 0.06), rng.uniform(0.35, 0.9), speed_mps, vehicle)
+        z = obstacle("bump", rng.uniform(0.03, 0.08), rng.uniform(0.35, 0.7), speed_mps, vehicle)
     f = np.stack([0.25 * z, rng.normal(0, 0.1) * z, z], 1)
     ends = np.minimum(1, (len(z) - np.arange(len(z))) / 320)
     return Motion(f * ends[:, None], np.ones(len(z)), 0.25, "go_on")
