@@ -18,27 +18,8 @@ from core.model import Detection, HelmetEvent, Kind, Position, Stage, Worn
 DETECTOR, RIDER, DESK = "detector", "rider", "desk"
 """Actors that are not persons; no account may have one of these names."""
 
-COPIED = [
-    "version",
-    "helmet",
-    "kind",
-    "stage",
-    "severity",
-    "severity_basis",
-    "quality",
-    "worn",
-    "late",
-    "signal_lost",
-    "reason_zh",
-    "reason_en",
-    "position",
-    "speed_mps",
-    "impacts_us",
-    "boot",
-    "occurred_us",
-    "received_us",
-    "detected_us",
-]
+# `seq` is the frame's number there and the feed's id here.
+COPIED = (Detection.__dataclass_fields__.keys() & Alert.__dataclass_fields__.keys()) - {"seq"}
 """What an alert takes over from its newest detection as it is."""
 
 
