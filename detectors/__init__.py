@@ -1,0 +1,6 @@
+"""Crash detection: frames of many helmets in, detections out. Pure and vectorised; see docs/detection.md."""
+
+from detectors.fleet import Fleet
+from detectors.offline import Incident, detect_recording
+
+__all__ = ["Fleet", "Incident", "detect_recording"]

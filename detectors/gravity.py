@@ -1,0 +1,80 @@
+"""Which way is down, how much a helmet shakes, whether somebody walks: what a stretch of motion says.
+
+Every function takes a plain window, so the answer depends on the samples in it and on nothing before: that makes
+one long recording and any chopping of it equal, and a gap cannot ring on in a filter.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+_FROZEN = 20
+"""So many identical triplets in a row are a stale sensor, not stillness: a real part shows noise."""
+_BIN_S = 0.5
+_WALK_HZ = (1.4, 2.6)
+"""Step rates of walking adults."""
+
+
+class Posture(NamedTuple):
+    """What a window says about attitude and rest; NaN where it cannot tell."""
+
+    mean_g: Array
+    """(3,) mean specific force: up, where the helmet is not accelerating."""
+    spread_g: float
+    """Largest deviation of any axis from its mean."""
+    vibration_g: float
+    """RMS of the resultant above about 1 Hz."""
+
+
+UNKNOWN = Posture(np.full(3, np.nan), np.nan, np.nan)
+
+
+def posture(acc_g: Array, fs_hz: float) -> Posture:
+    """Reads a window of (n, 3) g; rows with NaN are missing samples, a frozen sensor tells nothing."""
+    a = acc_g[~np.isnan(acc_g[:, 0])]
+    if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a):
+        return UNKNOWN
+    mean = a.mean(0)
+    return Posture(mean, float(np.abs(a - mean).max()), vibration_g(a, fs_hz))
+
+
+def frozen(acc_g: Array) -> bool:
+    """Whether at least the last `_FROZEN` of (n, 3) samples are one and the same triplet."""
+    return len(acc_g) >= _FROZEN and bool((acc_g[-_FROZEN:] == acc_g[-1]).all())
+
+
+def tilt_deg(before: Array, after: Array, low_g: float = 0.6, high_g: float = 1.4) -> float:
+    """Angle between two mean specific forces; NaN where `after` is not gravity (falling, turning, pushed)."""
+    size = float(np.sqrt(before @ before)), float(np.sqrt(after @ after))
+    if not (size[0] > 0.3 and low_g < size[1] < high_g):
+        return float("nan")
+    return float(np.degrees(np.arccos(np.clip(before @ after / (size[0] * size[1]), -1.0, 1.0))))
+
+
+def vibration_g(acc_g: Array, fs_hz: float) -> float:
+    """RMS of the resultant about its half-second means: roads and engines, not posture."""
+    resultant = np.sqrt(np.square(acc_g).sum(-1))
+    width = max(2, int(_BIN_S * fs_hz))
+    bins = len(resultant) // width
+    if bins == 0:
+        return float(resultant.std()) if len(resultant) > 1 else float("nan")
+    return float(np.sqrt(resultant[-bins * width :].reshape(bins, width).var(1).mean()))
+
+
+def walking_share(acc_g: Array, fs_hz: float) -> float:
+    """Share of the 0.5…10 Hz power within 0.3 Hz of the strongest step line; above 0.55 somebody walks."""
+    a = acc_g[~np.isnan(acc_g[:, 0])]
+    if len(a) < 2.5 * fs_hz:
+        return float("nan")
+    resultant = np.sqrt(np.square(a).sum(-1))
+    power = np.square(np.abs(np.fft.rfft((resultant - resultant.mean()) * np.hanning(len(a)))))
+    hz = np.fft.rfftfreq(len(a), 1 / fs_hz)
+    step = (hz >= _WALK_HZ[0]) & (hz <= _WALK_HZ[1])
+    band = float(power[(hz >= 0.5) & (hz <= 10)].sum())
+    if band <= 0 or not step.any():
+        return 0.0
+    line = hz[step][power[step].argmax()]
+    return float(power[np.abs(hz - line) <= 0.3].sum()) / band

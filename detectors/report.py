@@ -1,0 +1,91 @@
+"""From a decision to the message that crosses to the desk."""
+
+import base64
+import hashlib
+import math
+from typing import NamedTuple
+
+from core.model import Detection, Trace, Worn
+from detectors.features import HORIZONS_S, Head
+from detectors.ring import PRE_S
+from detectors.severity import quality, severity
+from detectors.watch import Decision
+from detectors.window import Window
+from detectors.words import reason
+
+
+class Stamp(NamedTuple):
+    """What a message says about its helmet's part, its arrival and its author."""
+
+    period_ns: int
+    full_scale_g: float
+    g_per_count: float
+    last: Head
+    """The frame that completed the decision."""
+    now_us: int
+    late_us: int
+    detector: str
+
+
+def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
+    """Words, severity, times and trace of one version of an incident."""
+    incident, f = decision.incident, decision.features
+    frame, onset = incident.onset, incident.onset.head
+    assert onset is not None  # the frame that holds an impact always has one
+    shocks = [impact.shock for impact in incident.impacts]
+    grade = quality(window.fs_hz, stamp.full_scale_g)
+    level, basis = severity(shocks, f, grade)
+    zh, en = reason(incident.stage, incident.kind, shocks, f, incident.lost)
+
+    def time_us(sample: int) -> int:
+        return onset.t0_us + (sample - frame.index) * stamp.period_ns // 1000
+
+    impacts_us = [time_us(impact.at) for impact in incident.impacts]
+    speed = f["speed_mps"]
+    return Detection(
+        incident=incident_id(onset),
+        version=incident.version,
+        helmet=onset.helmet,
+        kind=incident.kind,
+        stage=incident.stage,
+        severity=level,
+        severity_basis=basis,
+        quality=grade,
+        occurred_us=impacts_us[0],
+        impacts_us=impacts_us,
+        received_us=stamp.last.received_us,
+        detected_us=stamp.now_us,
+        boot=stamp.last.boot,
+        seq=stamp.last.seq,
+        reason_zh=zh,
+        reason_en=en,
+        worn=Worn(int(f["worn"])),
+        late=onset.received_us - impacts_us[0] > stamp.late_us,
+        signal_lost=incident.lost,
+        speed_mps=None if math.isnan(speed) else speed,
+        position=onset.position,
+        features={name: round(v, 4) for name, v in f.items() if not math.isnan(v)},
+        points=decision.points,
+        detector=stamp.detector,
+        trace=_trace(decision, window, stamp, time_us(0)),
+    )
+
+
+def incident_id(onset: Head) -> str:
+    """16 hex digits that stay the same whatever is repeated, restarted or delivered twice."""
+    key = f"{onset.helmet}/{onset.boot}/{onset.seq}".encode()
+    return hashlib.blake2b(key, digest_size=8).hexdigest()
+
+
+def _trace(decision: Decision, window: Window, stamp: Stamp, zero_us: int) -> Trace:
+    """From 6 s before the first impact to 10 s after the last, as far as the decision saw."""
+    impacts = decision.incident.impacts
+    start = max(impacts[0].at - math.ceil(PRE_S * window.fs_hz), window.base)
+    stop = min(decision.end, impacts[-1].at + math.ceil(HORIZONS_S[-1] * window.fs_hz))
+    return Trace(
+        t0_us=zero_us + start * stamp.period_ns // 1000,
+        period_ns=stamp.period_ns,
+        g_per_count=stamp.g_per_count,
+        full_scale_g=stamp.full_scale_g,
+        acc=base64.b64encode(window.counts(start, stop).astype("<i2").tobytes()).decode(),
+    )

@@ -1,0 +1,145 @@
+"""Stage 1: the last seconds of every helmet of one kind, and the gate over all their samples at once.
+
+Samples lie in a ring addressed by their number in the track, so writing the same samples twice changes nothing
+and no filter has to be carried from chunk to chunk.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from core.model import Frames
+
+PRE_S = 6.0
+"""Seconds before an impact that its features and its trace need."""
+RING_S = 7.0
+CONTEXT = 16
+"""Frames whose speed and wear are remembered."""
+
+_PER_SLOT = (
+    *("counts", "missing", "head", "begin", "received_us", "watched", "_hole"),
+    *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames"),
+)
+
+I64 = npt.NDArray[np.int64]
+
+
+class Ring:
+    """Memory of many helmets with the same rate, range and scale: 4.4 kB each at 100 Hz."""
+
+    def __init__(self, period_ns: int, full_scale_g: float, g_per_count: float, gate_g: float) -> None:
+        self.period_ns = period_ns
+        self.fs_hz = 1e9 / period_ns
+        self.full_scale_g = full_scale_g
+        self.g_per_count = g_per_count
+        self.length = int(np.ceil(RING_S * self.fs_hz)) + 2
+        self.chunk = max(1, int(self.fs_hz * (RING_S - PRE_S)))
+        """Most samples written at once, so that a hit in the first still has its past in the ring."""
+        self._gate = np.float32((gate_g / g_per_count) ** 2)
+        self.counts = np.zeros((0, self.length, 3), np.int16)
+        self.head = np.zeros(0, np.int64)
+        """Number of the next sample, -1 before the first."""
+        self.begin = np.zeros(0, np.int64)
+        """Number of the track's first sample."""
+        self.missing = np.zeros((0, self.length), np.bool_)
+        self._hole = np.zeros(0, np.int64)
+        """Number of the sample after the newest hole; the flags above matter only within a ring's length of it."""
+        self.received_us = np.zeros(0, np.int64)
+        self.watched = np.zeros(0, np.bool_)
+        """Helmets with an open candidate: their samples are wanted whatever the gate says."""
+        self.frame_index = np.zeros((0, CONTEXT), np.int64)
+        self.frame_end = np.zeros((0, CONTEXT), np.int64)
+        self.frame_speed = np.zeros((0, CONTEXT), np.float32)
+        self.frame_worn = np.zeros((0, CONTEXT), np.uint8)
+        self._frames = np.zeros(0, np.int64)
+        self._free: list[int] = []
+
+    def take(self, many: int) -> I64:
+        """Reserves slots, growing the memory by doubling."""
+        short = many - len(self._free)
+        if short > 0:
+            old = len(self.head)
+            new = max(old + short, 2 * old, 4)
+            for name in _PER_SLOT:
+                array = getattr(self, name)
+                grown = np.zeros((new, *array.shape[1:]), array.dtype)
+                grown[:old] = array
+                setattr(self, name, grown)
+            self._free += range(new - 1, old - 1, -1)
+        slots = np.array([self._free.pop() for _ in range(many)], np.int64)
+        self.head[slots] = -1
+        self.missing[slots] = False
+        self._hole[slots] = -self.length
+        self.received_us[slots] = 0
+        self.watched[slots] = False
+        self._frames[slots] = 0
+        return slots
+
+    def release(self, slot: int) -> None:
+        """Gives a slot back."""
+        self.watched[slot] = False
+        self._free.append(slot)
+
+    def note(self, slot: I64, frames: Frames, index: I64) -> None:
+        """Remembers arrival, speed and wear of one frame for each slot."""
+        at = self._frames[slot] % CONTEXT
+        self.frame_index[slot, at] = index
+        self.frame_end[slot, at] = index + frames.acc.shape[1]
+        self.frame_speed[slot, at] = frames.speed_mps
+        self.frame_worn[slot, at] = frames.worn
+        self._frames[slot] += 1
+        self.received_us[slot] = np.maximum(self.received_us[slot], frames.received_us)
+
+    def write(self, slot: I64, index: I64, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+        """Writes at most `chunk` new samples for each (distinct) slot; says where somebody has to look.
+
+        `acc` is (K, n, 3) and starts at sample `index`, at or after the slot's head; a hole before it is a gap.
+        """
+        many = acc.shape[1]
+        for k in np.flatnonzero(index != self.head[slot]).tolist():
+            self._tear(int(slot[k]), int(index[k]))
+        at = (index % self.length)[:, None] + np.arange(many)
+        at[at >= self.length] -= self.length
+        self.counts[slot[:, None], at] = acc
+        holed = index - self._hole[slot] < self.length
+        if holed.any():
+            self.missing[slot[holed][:, None], at[holed]] = False
+        self.head[slot] = index + many
+        part = acc.astype(np.float32)
+        part *= part
+        hot = ((part[..., 0] + part[..., 1] + part[..., 2]) >= self._gate).any(1)
+        return np.asarray(hot | self.watched[slot])
+
+    def _tear(self, slot: int, index: int) -> None:
+        """Starts a track, or marks the samples between its head and `index` as missing."""
+        if self.head[slot] < 0:
+            self.begin[slot] = index
+            return
+        hole = np.arange(max(int(self.head[slot]), index - self.length), index)
+        self.missing[slot, hole % self.length] = True
+        self.counts[slot, hole % self.length] = 0
+        self._hole[slot] = index
+
+    def hits(self, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+        """Which samples of (n, 3) counts pass the gate."""
+        part = acc.astype(np.float32)
+        part *= part
+        return np.flatnonzero((part[:, 0] + part[:, 1] + part[:, 2]) >= self._gate)
+
+    def read(self, slot: int, start: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+        """The samples from number `start` to the head, (n, 3) counts, and which of them are missing."""
+        at = np.arange(start, int(self.head[slot])) % self.length
+        return self.counts[slot, at], self.missing[slot, at] & (start - self._hole[slot] < self.length)
+
+    def context(self, slot: int) -> list[tuple[int, int, float, int]]:
+        """(first sample, sample after the last, speed, worn) of the remembered frames, oldest first."""
+        known = min(int(self._frames[slot]), CONTEXT)
+        order = (int(self._frames[slot]) - known + np.arange(known)) % CONTEXT
+        return list(
+            zip(
+                self.frame_index[slot, order].tolist(),
+                self.frame_end[slot, order].tolist(),
+                self.frame_speed[slot, order].tolist(),
+                self.frame_worn[slot, order].tolist(),
+                strict=True,
+            )
+        )

@@ -1,0 +1,122 @@
+"""From features to a verdict: points for each piece of evidence, and guards that points cannot buy off.
+
+The table with its reasons stands in docs/detection.md. What is unknown adds nothing and takes nothing away.
+"""
+
+from dataclasses import dataclass
+from math import nan
+
+from core.config import Detection as Params
+from core.model import Kind, Stage, Worn
+
+_WALKING = 0.55
+_HARD_PEAK_G = 4.0
+_LYING_DEG = 65.0
+_FREE_FALL_S = 0.25
+_SOON = ("tilt_early_deg", "tilt_2s_deg", "tilt_3s_deg")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one impact is worth at one moment."""
+
+    stage: Stage | None
+    """FAST, STANDARD or CONFIRMED: an alert; None: none."""
+    against: Stage | None
+    """CANCELLED or DOWNGRADED where the aftermath contradicts an alert."""
+    kind: Kind
+    points: dict[str, float]
+
+
+def is_strike(f: dict[str, float], p: Params) -> bool:
+    """Whether the blow is one that only a head strike or a dropped helmet gives."""
+    sharp = f["peak_g"] >= p.strike_g and f["dv20_mps"] >= p.strike_dv20_mps
+    return sharp and not is_fault(f) and not f["lone_sample"]
+
+
+def is_fall(f: dict[str, float], p: Params) -> bool:
+    """Whether the motion within 0.3 s of the peak is violent enough for a body that falls."""
+    return f["violence_g"] >= p.fall_violence_g and not is_fault(f)
+
+
+def is_hard(f: dict[str, float], p: Params) -> bool:
+    """Whether the blow counts as an impact of an incident that is already open."""
+    return is_fall(f, p) and f["violence_g"] >= p.hard_violence_g and f["peak_g"] >= _HARD_PEAK_G
+
+
+def is_fault(f: dict[str, float]) -> bool:
+    """Whether the sensor rather than the helmet made it: an axis at its rail, or a wrong scale."""
+    return f["rail_s"] > 0.1 or f["rest_g"] > 1.5
+
+
+def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdict:
+    """Judges one impact at `horizon_s` after it; `cut` where no more samples will come."""
+    strike, fall = is_strike(f, p), is_fall(f, p)
+    kind = Kind.HEAD_STRIKE if strike else Kind.FALL
+    points = _points(f, p, strike, fall)
+    total = sum(points.values())
+    stage: Stage | None = None
+    if total >= p.alert_points and f["worn"] != Worn.NO:
+        if (horizon_s >= 2 or cut) and _confirms(f, p, strike, fall, horizon_s, cut):
+            stage = Stage.CONFIRMED
+        elif strike and f["riding"] != 0:
+            stage = Stage.FAST
+        elif horizon_s >= 0.85 and is_hard(f, p) and _at_least(f, "tilt_early_deg", _LYING_DEG):
+            stage = Stage.STANDARD
+    against = _contradiction(f, p, horizon_s)
+    return Verdict(stage if against is None else None, against, kind, points)
+
+
+def _points(f: dict[str, float], p: Params, strike: bool, fall: bool) -> dict[str, float]:
+    tilt = max((f.get(k, nan) for k in ("tilt_deg", "tilt_early_deg")), key=lambda x: (x == x, x))
+    rested = f.get("tilt_deg", nan)
+    moving = _moving(f, p)
+    out = {
+        "impact": 2.0 if strike else 1.5 if is_hard(f, p) else 1.0 if fall else 0.0,
+        "dv20": 0.0 if not strike else 1.0 if f["dv20_mps"] >= 2.0 else 0.5,
+        "clipped": 0.5 if strike and (f["clip_n"] or f["hidden_clip"]) else 0.0,
+        "tilt": 2.0 if tilt >= 60 else 1.0 if tilt >= 45 else 0.0,
+        "upright": -1.5 if rested < 20 else 0.0,
+        "riding": 1.0 if f["riding"] == 1 else -1.0 if f["riding"] == 0 else 0.0,
+        "worn": 0.5 if f["worn"] == Worn.YES else -3.0 if f["worn"] == Worn.NO else 0.0,
+        "still": 0.5 if f.get("still_s", nan) >= 1.0 else 0.0,
+        "moving": -1.0 if moving and rested < p.upright_deg else 0.0,
+        "rides_on": -3.0 if f["speed_after_mps"] >= p.riding_mps else 0.0,
+        "free_fall": -2.0 if f["riding"] == 0 and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
+    }
+    return {name: value for name, value in out.items() if value}
+
+
+def _confirms(f: dict[str, float], p: Params, strike: bool, fall: bool, horizon_s: float, cut: bool) -> bool:
+    """Whether the helmet was turned by the impact and stayed turned."""
+    late = f.get("tilt_deg", nan)
+    soon = [x for x in (f.get(k, nan) for k in _SOON) if x == x]
+    if not soon or not (strike or fall):
+        return False
+    if strike or is_hard(f, p):
+        if late >= p.tilt_deg and max(soon) >= p.tilt_deg:
+            return True
+        if _at_least(f, "tilt_early_deg", _LYING_DEG) and (late >= p.upright_deg or (cut and late != late)):
+            return True
+        rode = f["riding"] == 1 or f["vibration_before_g"] >= p.riding_vibration_g
+        return strike and horizon_s >= 10 and rode and late >= 15 and f.get("still_s", nan) >= 6
+    return _at_least(f, "tilt_3s_deg", p.tilt_deg) and late >= p.tilt_deg
+
+
+def _contradiction(f: dict[str, float], p: Params, horizon_s: float) -> Stage | None:
+    if horizon_s < 2:
+        return None
+    if f["speed_after_mps"] >= p.riding_mps:
+        return Stage.CANCELLED
+    upright = f.get("tilt_deg", nan) < p.upright_deg
+    if upright and _moving(f, p):
+        return Stage.CANCELLED
+    return Stage.DOWNGRADED if upright and horizon_s >= 10 else None
+
+
+def _moving(f: dict[str, float], p: Params) -> bool:
+    return f.get("vibration_g", nan) >= p.riding_vibration_g or f.get("walking", nan) >= _WALKING
+
+
+def _at_least(f: dict[str, float], name: str, value: float) -> bool:
+    return f.get(name, nan) >= value

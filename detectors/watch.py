@@ -1,0 +1,234 @@
+"""One helmet under observation: its impacts, the decisions that fall due, and the incident they make."""
+
+import heapq
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from core.config import Detection as Params
+from core.model import Kind, Stage
+from detectors import features, gravity, rules
+from detectors.features import HORIZONS_S, PEAK_S, Frame
+from detectors.ring import PRE_S
+from detectors.window import Window
+
+_FOLLOW_S = HORIZONS_S[-1]
+_INCIDENT_S = 120.0
+"""Impacts later than this after the first are a new incident: a trace has an end."""
+_ORDER = {Stage.FAST: 1, Stage.STANDARD: 2, Stage.CONFIRMED: 3}
+
+
+@dataclass(slots=True, eq=False)
+class Impact:
+    """One impact that is being followed."""
+
+    at: int
+    up: gravity.Posture | None = None
+    shock: dict[str, float] = field(default_factory=dict)
+    whole: bool = False
+    """Whether its shock was measured with all the samples it needs."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """What has been said about a crash."""
+
+    onset: Frame
+    """The frame that holds the first impact."""
+    impacts: list[Impact]
+    stage: Stage
+    kind: Kind
+    version: int = 0
+    lost: bool = False
+
+
+class Decision(NamedTuple):
+    """A new version of an incident, before it is put into words."""
+
+    incident: Incident
+    features: dict[str, float]
+    points: dict[str, float]
+    end: int
+    """Number of the sample after the last that the decision rests on."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Follows one helmet from the moment the gate fires until nothing is left to decide."""
+
+    window: Window
+    full_scale_g: float
+    params: Params
+    frames: list[Frame]
+    scan: int
+    """The next sample that may be the peak of an impact."""
+    incident: Incident | None = None
+    silenced: bool = False
+    _due: list[tuple[int, int, int]] = field(default_factory=list)
+    """Heap of (sample at which it falls due, impact's sample, number of the horizon)."""
+    _impacts: dict[int, Impact] = field(default_factory=dict)
+
+    def feed(self) -> list[Decision]:
+        """Decides everything that the samples in the window allow."""
+        self.silenced = False
+        self._find(self.window.end - self._samples(PEAK_S), self.window.end)
+        out = []
+        while self._due and self._due[0][0] <= self.window.end:
+            end, at, horizon = heapq.heappop(self._due)
+            out += self._decide(self._impacts[at], HORIZONS_S[horizon], end, cut=False)
+            if horizon + 1 == len(HORIZONS_S):
+                self._impacts.pop(at, None)
+        self._trim()
+        return out
+
+    def settle(self) -> list[Decision]:
+        """Decides what is open with the samples that are here: no more may come. Changes nothing else."""
+        end = self.window.end
+        self._find(end, end)
+        out = []
+        for at in sorted(self._impacts):
+            impact = self._impacts[at]
+            due = [h for d, a, h in self._due if a == at]
+            if due:
+                out += self._decide(impact, HORIZONS_S[min(due)], end, cut=True)
+        self.silenced = True
+        return out
+
+    def done(self) -> bool:
+        """Whether nothing is left to decide and no new impact could join."""
+        if self._impacts or self.incident is not None:
+            return False
+        waiting = np.square(self.window.g(self.scan, self.window.end)).sum(-1)
+        return not bool((waiting >= self.params.gate_g**2).any())
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.window.fs_hz)
+
+    def _find(self, stop: int, end: int) -> None:
+        """Finds impacts among the samples up to `stop`: larger than all within `PEAK_S`, and past the gate."""
+        if stop <= self.scan:
+            return
+        reach = self._samples(PEAK_S)
+        first = max(self.scan - reach, self.window.base)
+        size = np.square(self.window.g(first, end)).sum(-1)
+        size[np.isnan(size)] = 0.0
+        hits = np.flatnonzero(size[self.scan - first : stop - first] >= self.params.gate_g**2)
+        for i in (hits + (self.scan - first)).tolist():
+            before, after = size[max(i - reach, 0) : i], size[i + 1 : i + 1 + reach]
+            if size[i] > before.max(initial=0.0) and size[i] >= after.max(initial=0.0):
+                self._open(first + i)
+        self.scan = stop
+
+    def _open(self, at: int) -> None:
+        self._impacts[at] = Impact(at)
+        for horizon, seconds in enumerate(HORIZONS_S):
+            heapq.heappush(self._due, (at + self._samples(seconds), at, horizon))
+
+    def _rest(self, at: int) -> gravity.Posture:
+        """While a crash goes on, "before" is before the crash."""
+        incident = self.incident
+        if incident is not None:
+            first, last = incident.impacts[0], incident.impacts[-1]
+            if first.at < at <= last.at + self._samples(_FOLLOW_S) and first.up is not None:
+                return first.up
+        return features.rest(self.window, at)
+
+    def _decide(self, impact: Impact, horizon_s: float, end: int, cut: bool) -> list[Decision]:
+        p, at = self.params, impact.at
+        if impact.up is None:
+            impact.up = self._rest(at)
+        if not impact.whole:
+            impact.shock = features.shock(self.window, at, end, impact.up.mean_g, self.full_scale_g)
+            impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.mean_g).sum()))
+            impact.shock["vibration_before_g"] = impact.up.vibration_g
+            impact.whole = end >= at + self._samples(PEAK_S)
+        strike, fall = rules.is_strike(impact.shock, p), rules.is_fall(impact.shock, p)
+        if not (strike or fall):
+            self._drop(impact, cut)
+            return []
+        f = dict(impact.shock)
+        f |= features.aftermath(self.window, at, end, impact.up.mean_g)
+        f |= features.context(self.frames, at, end, self.window.fs_hz, p.riding_mps)
+        verdict = rules.judge(f, p, horizon_s, cut)
+        mine = self.incident is not None and any(i.at == at for i in self.incident.impacts)
+        if not mine and verdict.stage is None and horizon_s >= 2 and not strike:
+            settled = f.get("tilt_deg", np.nan)
+            if settled < p.upright_deg:
+                self._drop(impact, cut)
+        return self._conclude(impact, f, verdict, end, cut)
+
+    def _conclude(
+        self, impact: Impact, f: dict[str, float], verdict: rules.Verdict, end: int, cut: bool
+    ) -> list[Decision]:
+        incident = self._incident_of(impact)
+        if incident is None:
+            if verdict.stage is None:
+                return []
+            incident = Incident(self._frame(impact.at), [impact], verdict.stage, verdict.kind)
+            self.incident = incident
+            return [self._say(incident, f, verdict, end, cut)]
+        before, joined = incident.stage, impact not in incident.impacts
+        withdrawn = before in (Stage.CANCELLED, Stage.DOWNGRADED)
+        if joined:
+            if verdict.stage is None and (withdrawn or not rules.is_hard(f, self.params)):
+                return []
+            incident.impacts = sorted([*incident.impacts, impact], key=lambda i: i.at)
+        if verdict.stage is not None and _ORDER[verdict.stage] > _ORDER.get(before, 0):
+            if joined or not withdrawn or verdict.stage == Stage.CONFIRMED:
+                incident.stage = verdict.stage
+        elif verdict.against is not None and impact is incident.impacts[-1] and not joined:
+            if before != Stage.CANCELLED:
+                incident.stage = Stage.DOWNGRADED if before == Stage.CONFIRMED else verdict.against
+        if verdict.kind == Kind.HEAD_STRIKE:
+            incident.kind = verdict.kind
+        newly_lost = cut and not incident.lost and incident.stage in _ORDER
+        if incident.stage == before and not joined and not newly_lost:
+            return []
+        return [self._say(incident, f, verdict, end, cut)]
+
+    def _say(
+        self, incident: Incident, f: dict[str, float], verdict: rules.Verdict, end: int, cut: bool
+    ) -> Decision:
+        incident.version += 1
+        incident.lost = cut
+        said = replace(incident, impacts=list(incident.impacts))
+        return Decision(said, f, verdict.points, end)
+
+    def _incident_of(self, impact: Impact) -> Incident | None:
+        """The incident that an impact is or would be part of, if any."""
+        incident = self.incident
+        if incident is None or impact in incident.impacts:
+            return incident
+        first, last = incident.impacts[0].at, incident.impacts[-1].at
+        join = self._samples(self.params.join_s)
+        near = first - join <= impact.at <= last + join
+        return incident if near and impact.at - first <= self._samples(_INCIDENT_S) else None
+
+    def _frame(self, at: int) -> Frame:
+        """The newest frame that starts at or before a sample: the one that holds it."""
+        return next(f for f in reversed(self.frames) if f.index <= at and f.head is not None)
+
+    def _drop(self, impact: Impact, cut: bool) -> None:
+        """Follows an impact no longer; not while its samples are incomplete, more may make it count."""
+        if cut and not impact.whole:
+            return
+        self._impacts.pop(impact.at, None)
+        self._due = [entry for entry in self._due if entry[1] != impact.at]
+        heapq.heapify(self._due)
+
+    def _trim(self) -> None:
+        """Forgets an incident that nothing can join any more, and samples that nothing needs."""
+        incident = self.incident
+        if incident is not None:
+            last = incident.impacts[-1].at
+            over = self.scan - last > self._samples(self.params.join_s)
+            if over and not any(i.at in self._impacts for i in incident.impacts):
+                self.incident = incident = None
+        oldest = min([self.scan - self._samples(PEAK_S), *self._impacts])
+        if incident is not None:
+            oldest = min(oldest, incident.impacts[0].at)
+        self.window.forget_before(oldest - self._samples(PRE_S))
+        if len(self.frames) > 256:
+            keep = oldest - self._samples(12.0)
+            self.frames = [f for f in self.frames if f.index >= keep]

@@ -1,0 +1,66 @@
+"""The samples around one candidate, by their number: out of the ring, then growing with what arrives."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Window:
+    """Counts of one helmet from sample `base` on; samples that never came are marked as missing."""
+
+    def __init__(
+        self,
+        base: int,
+        counts: npt.NDArray[np.int16],
+        missing: npt.NDArray[np.bool_],
+        fs_hz: float,
+        g_per_count: float,
+    ) -> None:
+        self.base = base
+        self.fs_hz = fs_hz
+        self._scale = g_per_count
+        self._size = len(counts)
+        self._counts = counts
+        self._missing = missing
+
+    @property
+    def end(self) -> int:
+        """Number of the sample after the last."""
+        return self.base + self._size
+
+    def append(self, index: int, counts: npt.NDArray[np.int16]) -> None:
+        """Adds samples that start at number `index`, at or after the end."""
+        hole = index - self.end
+        size = self._size + hole + len(counts)
+        if size > len(self._counts):
+            room = max(size, 2 * len(self._counts))
+            self._counts = np.concatenate(
+                [self._counts[: self._size], np.zeros((room - self._size, 3), np.int16)]
+            )
+            self._missing = np.concatenate(
+                [self._missing[: self._size], np.zeros(room - self._size, np.bool_)]
+            )
+        self._missing[self._size : self._size + hole] = True
+        self._counts[self._size : self._size + hole] = 0
+        self._counts[self._size + hole : size] = counts
+        self._missing[self._size + hole : size] = False
+        self._size = size
+
+    def forget_before(self, index: int) -> None:
+        """Drops what lies before sample `index`."""
+        drop = index - self.base
+        if drop > 0:
+            self._counts = self._counts[drop : self._size].copy()
+            self._missing = self._missing[drop : self._size].copy()
+            self.base, self._size = index, len(self._counts)
+
+    def g(self, start: int, stop: int) -> npt.NDArray[np.float64]:
+        """Samples start…stop−1 as far as they are here, (n, 3) g with NaN where samples are missing."""
+        part = slice(max(start - self.base, 0), max(min(stop - self.base, self._size), 0))
+        out = self._counts[part] * self._scale
+        out[self._missing[part]] = np.nan
+        return out
+
+    def counts(self, start: int, stop: int) -> npt.NDArray[np.int16]:
+        """The raw counts of the same stretch; missing samples are zero."""
+        part = slice(max(start - self.base, 0), max(min(stop - self.base, self._size), 0))
+        return self._counts[part]
