@@ -39,7 +39,7 @@ def broker_findings(config: Config) -> Iterator[Finding]:
         yield Finding(
             "broker",
             "error",
-            f"no MQTT broker at {where}: {facts.unreachable}",
+            f"no working MQTT broker at {where}: {facts.unreachable}",
             "start the broker, or mend ingest.mqtt.host, port and tls",
         )
     elif facts.refused:

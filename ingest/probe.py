@@ -30,7 +30,7 @@ class BrokerFacts:
     """What a probe found out; what comes after the first failure keeps its default."""
 
     unreachable: str = ""
-    """Why there is no connection; empty where there is one."""
+    """Why there is no connection, or why it came to an early end; empty where all was answered."""
     refused: str = ""
     """The broker's reason for not letting us in."""
     protocol: str = ""
@@ -57,7 +57,8 @@ def probe(settings: Mqtt, timeout_s: float = 5.0) -> BrokerFacts:
     facts = BrokerFacts()
     for version in _versions(settings.protocol):
         facts = _try(settings, version, name, timeout_s)
-        if not facts.unreachable and not facts.refused.startswith("Unsupported protocol version"):
+        # Brokers that do not know a version say so, or just close the connection.
+        if facts.protocol or (facts.refused and not facts.refused.startswith("Unsupported protocol")):
             break
     return facts
 
@@ -66,12 +67,13 @@ def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: flo
     with contextlib.ExitStack() as left:
         away = _Visitor(settings, version, name, timeout_s)
         left.callback(away.forget)
-        facts = BrokerFacts(protocol="5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1")
+        facts = BrokerFacts()
         try:
             away.connect()
-            facts = replace(facts, refused=away.refused, limits=away.limits)
             if away.refused:
-                return facts
+                return replace(facts, refused=away.refused)
+            spoken = "5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+            facts = replace(facts, protocol=spoken, limits=away.limits)
             facts = replace(facts, version=away.subscribe())
             away.leave()
             other = _Visitor(settings, version, f"{name}-sender", timeout_s)
@@ -81,7 +83,7 @@ def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: flo
             away.connect()
             return replace(facts, session_kept=away.session_present, returned=away.count(AWAY_MESSAGES))
         except (OSError, ValueError) as error:
-            return replace(facts, protocol="", unreachable=str(error) or type(error).__name__)
+            return replace(facts, unreachable=str(error) or type(error).__name__)
 
 
 class _Visitor:
@@ -137,15 +139,18 @@ class _Visitor:
         if not answered.wait(self._timeout_s):
             raise TimeoutError(f"no MQTT answer within {self._timeout_s:g} s")
         if self.refused == "no answer":
-            raise ConnectionError("the connection was closed without an MQTT answer")
+            raise ConnectionError(
+                "the connection was closed without an answer (some brokers do so for a wrong name or password)"
+            )
 
     def subscribe(self) -> str:
         """Subscribes to the probe's topic and asks what the broker is; gives that back, or nothing."""
         client, done = self._connected(), threading.Event()
         client.on_subscribe = lambda *_: done.set()
-        client.subscribe([(TOPIC, 1), (_VERSION_TOPIC, 0)])
+        client.subscribe(TOPIC, 1)
         if not done.wait(self._timeout_s):
             raise TimeoutError(f"no answer to SUBSCRIBE within {self._timeout_s:g} s")
+        client.subscribe(_VERSION_TOPIC, 0)  # apart: some brokers leave a request with $SYS in it unanswered
         with contextlib.suppress(queue.Empty):
             message = self._inbox.get(timeout=min(0.5, self._timeout_s))
             return message.payload.decode(errors="replace")[:80]

@@ -17,7 +17,6 @@ from storage import UNSTORABLE, Outcome, StoreError, unstorable
 SCHEMA_VERSION = 1
 
 _NAMES = TELEMETRY.names or ()
-_PRUNE_EVERY_US = 60_000_000
 _SLOT_US = 10_000_000
 # Busy and full disks pass; these do not pass without a person.
 _LASTING = {
@@ -56,14 +55,11 @@ _SELECT = (
 class EmbeddedStore:
     """Telemetry in one SQLite file (WAL), mode 0600; other processes may read it while it is written.
 
-    Rows older than the retention go by themselves: at most once a minute, `write` deletes what is older than
-    the newest arrival it was given by more than `retention_days`.
+    How long rows are kept is decided by whoever calls `prune`: the worker, once an hour.
     """
 
     def __init__(self, settings: config.Embedded) -> None:
         self._path = Path(settings.path)
-        self._retention_us = round(settings.retention_days * 86400e6)
-        self._pruned_us = 0
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         try:
@@ -123,10 +119,6 @@ class EmbeddedStore:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
-        now_us = int(rows["received_us"].max())
-        if now_us - self._pruned_us >= _PRUNE_EVERY_US:
-            self._pruned_us = now_us
-            self._delete(now_us - self._retention_us)
 
     def read(self, helmet: str, start_us: int, end_us: int, limit: int = 10000) -> npt.NDArray[np.void]:
         """The first `limit` rows of one helmet with start_us <= t_us < end_us, by time."""
@@ -172,25 +164,21 @@ class EmbeddedStore:
             raise StoreError(f"{self._path} cannot be read: {error}") from None
 
     def prune(self, before_us: int) -> int:
-        """Deletes rows with t_us < before_us and says how many."""
+        """Deletes rows with t_us < before_us and says how many: slot by slot, so that writes get in between."""
+        deleted = 0
         try:
-            with self._writing:
-                return self._delete(before_us)
+            while True:
+                with self._writing:
+                    (slot,) = self._writer.execute("SELECT min(slot) FROM telemetry").fetchone()
+                    if slot is None or slot * _SLOT_US >= before_us:
+                        return deleted
+                    deleted += self._writer.execute(
+                        "DELETE FROM telemetry WHERE slot = ? AND t_us < ?", (slot, before_us)
+                    ).rowcount
+                if (slot + 1) * _SLOT_US > before_us:
+                    return deleted
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be pruned: {error}") from None
-
-    def _delete(self, before_us: int) -> int:
-        """Slot by slot, oldest first, each its own transaction: no lock is held for long."""
-        deleted = 0
-        while True:
-            (slot,) = self._writer.execute("SELECT min(slot) FROM telemetry").fetchone()
-            if slot is None or slot * _SLOT_US >= before_us:
-                return deleted
-            deleted += self._writer.execute(
-                "DELETE FROM telemetry WHERE slot = ? AND t_us < ?", (slot, before_us)
-            ).rowcount
-            if (slot + 1) * _SLOT_US > before_us:
-                return deleted
 
     def check(self) -> str:
         """Takes the write lock and gives it back."""

@@ -210,7 +210,7 @@ def test_refused_credentials_are_told_as_such(
 
 def test_no_broker_at_all_is_told(write_config: Callable[..., Path]) -> None:
     [error] = told(examine(write_config(free_port()), NOW_US), "broker", "error")
-    assert "no MQTT broker at 127.0.0.1" in error
+    assert "no working MQTT broker at 127.0.0.1" in error
 
 
 def test_a_port_that_takes_connections_and_says_nothing_is_told_after_the_timeout() -> None:

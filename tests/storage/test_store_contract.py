@@ -161,7 +161,6 @@ def test_times_that_servers_cannot_hold_are_bad_rows_and_spoil_no_other(store: S
     rows = rows_of(5, helmets=5)
     rows["t_us"][[1, 3]] = 2**63 - 1, -(2**63)
     rows["t_us"][2] = -5_000_000_000_000
-    rows["received_us"] = 0  # nothing is too old to keep
     outcome = store.write(rows)
     assert (outcome.kind, outcome.bad) == ("partial", [1, 3])
     assert store.read("SF-000002", *FOREVER)["t_us"].tolist() == [-5_000_000_000_000]

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,11 @@ from core import config
 from core.model import TELEMETRY
 from storage import Store, StoreError, open_store
 
-DAY_US = 86_400_000_000
 FOREVER = (-(2**62), 2**62)
 
 
-def opened(path: Path, **options: float) -> Store:
-    return open_store(config.Storage(embedded=config.Embedded(path=str(path), **options)))
+def opened(path: Path) -> Store:
+    return open_store(config.Storage(embedded=config.Embedded(path=str(path))))
 
 
 def fleet(second: int, helmets: int = 1000) -> np.ndarray:
@@ -109,12 +109,17 @@ def test_what_was_accepted_outlives_kill_9(tmp_path: Path) -> None:
     store.close()
 
 
-def test_rows_older_than_the_retention_go_as_time_goes_on(tmp_path: Path) -> None:
-    store = opened(tmp_path / "telemetry.db", retention_days=2.5)
-    for day in range(5):
-        store.write(telemetry([b"SF-000001", b"SF-000002"], boot=day, t0_us=T0_US + day * DAY_US))
-    kept = store.read("SF-000001", *FOREVER)["boot"].tolist()
-    assert kept == [2, 3, 4]
+def test_rows_are_written_and_read_while_old_ones_are_pruned(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    for second in range(0, 600, 5):
+        store.write(fleet(second, helmets=200))
+    with ThreadPoolExecutor(1) as other:
+        pruned = other.submit(store.prune, T0_US + 590_000_000)
+        for second in range(600, 620):
+            assert store.write(fleet(second, helmets=200)).kind == "accepted"
+            assert store.read("SF-000001", *FOREVER)["seq"][-1] == second
+    assert pruned.result() == 118 * 200
+    assert store.count() == (2 + 20) * 200
     store.close()
 
 
