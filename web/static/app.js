@@ -112,7 +112,9 @@ new Worker("/static/ticker.js").addEventListener("message", tick);
 addEventListener("online", () => feed?.hurry());
 document.addEventListener("visibilitychange", () => document.hidden || feed?.hurry());
 // Any click or key is a chance to begin sounding; browsers allow it at no other time.
-for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => siren.state === "blocked" && siren.enable());
+for (const gesture of ["pointerdown", "keydown"]) {
+  addEventListener(gesture, (event) => siren.state === "blocked" && !event.target.closest?.("#sound") && siren.enable());
+}
 
 applyTheme();
 if (localStorage.getItem(SIGNED_IN)) {

@@ -15,14 +15,20 @@ function icon(fill, n) {
 
 export class Banner {
   #store;
-  #open;
+  #shape = h("span", { class: "banner-shape" });
+  #words = h("strong", {});
+  #worst = h("span", { class: "worst" });
+  #oldest = ticking(() => this.#oldestWords(), { class: "oldest" });
+  #unsure = h("span", { class: "unsure-note" });
+  #button;
   #phase = false;
   #feedLive = true;
 
   constructor(store, open) {
     this.#store = store;
-    this.#open = open;
-    this.root = h("section", { class: "banner", id: "banner" });
+    // Made once: a button that is rebuilt between press and release loses the click.
+    this.#button = h("button", { type: "button", class: "act", id: "open-first", onclick: () => this.worstId && open(this.worstId) });
+    this.root = h("section", { class: "banner", id: "banner" }, this.#shape, this.#words, this.#worst, this.#oldest, this.#unsure, this.#button);
     store.addEventListener("alerts", () => this.render());
     this.render();
   }
@@ -43,21 +49,22 @@ export class Banner {
     const worst = waiting[0];
     this.root.className = `banner ${worst ? `alarm s${worst.severity}` : "quiet"} ${this.#feedLive ? "" : "unsure"}`;
     this.root.dataset.count = String(waiting.length);
-    const unsure = this.#feedLive ? null : h("span", { class: "unsure-note" }, t("banner_unsure"));
-    if (!worst) {
-      this.root.replaceChildren(h("strong", {}, t("banner_none")), unsure ?? "");
-    } else {
-      const oldest_us = Math.min(...waiting.map((alert) => alert.occurred_us));
-      this.root.replaceChildren(
-        severityShape(worst.severity),
-        h("strong", {}, t(waiting.length === 1 ? "banner_one" : "banner_count", { n: waiting.length })),
-        h("span", { class: "worst" }, `${severityWord(worst)} · ${term("kind", worst.kind)} · ${who(worst)}`),
-        ticking(() => t("banner_oldest", { age: age(oldest_us) }), { class: "oldest" }),
-        unsure ?? "",
-        h("button", { type: "button", class: "act", id: "open-first", onclick: () => this.#open(worst.id) }, t("open_first"), h("kbd", {}, "U")),
-      );
+    this.#unsure.hidden = this.#feedLive;
+    this.#unsure.textContent = t("banner_unsure");
+    for (const part of [this.#shape, this.#worst, this.#oldest, this.#button]) part.hidden = !worst;
+    this.#words.textContent = t(["banner_none", "banner_one"][waiting.length] ?? "banner_count", { n: waiting.length });
+    this.#button.replaceChildren(t("open_first"), h("kbd", {}, "U"));
+    if (worst) {
+      this.#shape.replaceChildren(severityShape(worst.severity));
+      this.#worst.textContent = `${severityWord(worst)} · ${term("kind", worst.kind)} · ${who(worst)}`;
     }
+    this.#oldest.update();
     this.tick();
+  }
+
+  #oldestWords() {
+    const waiting = this.#store?.untaken() ?? [];
+    return waiting.length ? t("banner_oldest", { age: age(Math.min(...waiting.map((alert) => alert.occurred_us))) }) : "";
   }
 
   // Once a second: the title and the icon blink between two faces while an alert waits.

@@ -16,6 +16,7 @@ export class Desk {
   #root;
   #given;
   #header = h("header", { class: "top" });
+  #sound = h("span", { class: "sound" });
   #main = h("main", { class: "desk" });
   #stop = new AbortController();
 
@@ -38,7 +39,7 @@ export class Desk {
     root.replaceChildren(this.#header, this.banner.root, this.#main);
     const { signal } = this.#stop;
     addEventListener("hashchange", () => this.#follow(), { signal });
-    siren.addEventListener("change", () => this.#showHeader(), { signal });
+    siren.addEventListener("change", () => this.#showSound(), { signal });
     listenKeys(this, acts, siren, signal);
     this.#showHeader();
     this.#follow();
@@ -77,7 +78,7 @@ export class Desk {
   tick() {
     this.banner.tick();
     this.#root.dataset.sound = this.#given.siren.state;
-    if (this.#header.dataset.sound !== this.#given.siren.state) this.#showHeader();
+    if (this.#sound.dataset.state !== this.#given.siren.state) this.#showSound();
   }
 
   showKeys() {
@@ -108,22 +109,21 @@ export class Desk {
     this.queue.choose(alert);
     this.#main.dataset.view = view ?? (alert ? "incident" : "list");
     if (alert !== this.incident.id) this.incident.open(alert);
-    this.#showHeader();
+    for (const tab of this.#header.querySelectorAll(".tab")) tab.setAttribute("aria-pressed", String(tab.dataset.view === (view ?? "alerts")));
     this.fleet.render();
   }
 
   #showHeader() {
     const { store, language, signOut } = this.#given;
-    const { view } = this.where;
     const tab = (name, label, change) => h("button", {
-      type: "button", class: "tab", "data-view": name, "aria-pressed": String((view ?? "alerts") === name), onclick: () => this.go(change),
+      type: "button", class: "tab", "data-view": name, "aria-pressed": String((this.where.view ?? "alerts") === name), onclick: () => this.go(change),
     }, label);
-    this.#header.dataset.sound = this.#given.siren.state;
+    this.#showSound();
     this.#header.replaceChildren(
       h("div", { class: "bar" },
         h("span", { class: "brand" }, t("brand")),
         h("nav", { class: "tabs", "aria-label": t("brand") }, tab("alerts", t("alerts"), { view: null, alert: null }), tab("fleet", t("fleet"), { view: "fleet", alert: null })),
-        this.#sound(),
+        this.#sound,
         h("span", { class: "spacer" }),
         h("span", { class: "person" }, t("signed_in", { name: store.me.display_name })),
         h("button", { type: "button", class: "small", id: "language", onclick: language }, t("language")),
@@ -133,7 +133,8 @@ export class Desk {
       this.health.root);
   }
 
-  #sound() {
+  // Only this part follows the siren: what is rebuilt between press and release of a button loses the click.
+  #showSound() {
     const { siren } = this.#given;
     const button = (key, action) => h("button", { type: "button", class: "small", id: "sound", title: t("mute_hint"), onclick: action }, t(key));
     const parts = {
@@ -142,6 +143,8 @@ export class Desk {
       blocked: () => [h("span", {}, t("sound_blocked")), button("sound_enable", () => siren.enable())],
       none: () => [h("span", {}, t("sound_none"))],
     }[siren.state]();
-    return h("span", { class: `sound ${siren.state}` }, parts);
+    this.#sound.className = `sound ${siren.state}`;
+    this.#sound.dataset.state = siren.state;
+    this.#sound.replaceChildren(...parts);
   }
 }

@@ -11,7 +11,8 @@ export class Feed {
   #onState;
   #lastId = null;
   #abort = null;
-  #heardAt = 0;
+  #heardAt = performance.now();
+  #openedAt = 0;
   #running = false;
   #tries = 0;
   #wake = () => {};
@@ -63,13 +64,13 @@ export class Feed {
 
   // To be called every second: gives a silent connection up.
   tick() {
-    if (this.#abort && performance.now() - this.#heardAt > SILENCE_MS) this.#abort.abort();
+    if (this.#abort && performance.now() - Math.max(this.#heardAt, this.#openedAt) > SILENCE_MS) this.#abort.abort();
   }
 
   // One connection from start to end; true where the desk says that nobody is signed in.
   async #read() {
     this.#abort = new AbortController();
-    this.#heardAt = performance.now();
+    this.#openedAt = performance.now();
     try {
       const headers = { Accept: "text/event-stream" };
       if (this.#lastId !== null) headers["Last-Event-ID"] = this.#lastId;

@@ -67,12 +67,13 @@ export class FleetMap {
   #fitted = false;
   #targets = [];
   #counts = h("ul", { class: "fleet-counts" });
+  #fit = h("button", { type: "button", class: "small fit", onclick: () => this.fit() });
   #box = h("div", { class: "map fleet-map" });
 
   constructor(store, open) {
     this.#store = store;
     this.#open = open;
-    this.root = h("section", { class: "fleet", id: "fleet" }, this.#counts, this.#box);
+    this.root = h("section", { class: "fleet", id: "fleet" }, h("div", { class: "fleet-head" }, this.#counts, this.#fit), this.#box);
     store.addEventListener("fleet", () => this.refresh());
     store.addEventListener("alerts", () => this.refresh());
   }
@@ -80,6 +81,7 @@ export class FleetMap {
   // To be called once the panel is on the page.
   render() {
     this.root.setAttribute("aria-label", t("fleet"));
+    this.#fit.textContent = t("fit");
     this.refresh();
   }
 
@@ -121,8 +123,7 @@ export class FleetMap {
       ...STATES.map((state) => h("li", { "data-ride": state }, legend(state), ` ${t(`ride.${state}`)} `, h("b", {}, counts[state].toLocaleString()))),
       h("li", { "data-ride": "alert" }, h("i", { class: "legend-alert" }, "◆"), ` ${t("ride.alert")} `, h("b", {}, String(this.#marked().length))),
       placeless ? h("li", { class: "muted" }, t("no_position", { n: placeless })) : "",
-      this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "",
-      h("li", { class: "fit" }, h("button", { type: "button", class: "small", onclick: () => this.fit() }, t("fit"))));
+      this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "");
   }
 
   #paint(context, toPoint, width, height) {

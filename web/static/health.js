@@ -66,11 +66,11 @@ export class Health {
     const node = h("span", { class: "fact workers" });
     const words = ticking(() => {
       const workers = this.#store.workers;
-      const silent = workers.find((worker) => (now_us() - worker.sent_us) / 1e6 > WORKER_SILENT_S);
+      const silent = workers.find((worker) => this.#store.workerAge_s(worker) > WORKER_SILENT_S);
       const broken = workers.find((worker) => !worker.connected);
       node.classList.toggle("bad", Boolean(silent || broken) || workers.length === 0);
       if (workers.length === 0) return t("workers_none");
-      if (silent) return t("worker_silent", { name: silent.worker, span: age(silent.sent_us) });
+      if (silent) return t("worker_silent", { name: silent.worker, span: span(this.#store.workerAge_s(silent)) });
       return broken ? t("worker_broker", { name: broken.worker }) : t("workers_ok", { n: workers.length });
     }, {});
     node.append(h("span", { class: "name" }, t("workers")), " ", words);

@@ -5,7 +5,6 @@ import { h, ticking } from "./dom.js";
 import { both, english, t, term } from "./i18n.js";
 import { ageOf, countdown, phoneLink, reason, severityBadge, tags, who } from "./pieces.js";
 import { PlaceMap } from "./place.js";
-import { FINAL, UNTAKEN } from "./store.js";
 import { age, clock, delay, zone } from "./time.js";
 import { TraceChart } from "./trace.js";
 import { evidence, timeline } from "./record.js";
@@ -79,8 +78,9 @@ export class Incident {
 
   #skeleton() {
     const p = this.#parts = {
-      title: h("h1", { class: "incident-title", tabindex: -1 }, t("loading")), who: h("div", { class: "incident-who" }),
-      why: h("p", { class: "incident-why" }), notes: h("div", { class: "incident-notes" }), acts: h("div", { class: "incident-acts" }),
+      title: h("h1", { class: "incident-title", tabindex: -1 }, t("loading")), who: h("div", { class: "incident-rider" }),
+      late: h("div", { class: "incident-late" }), state: h("span", { class: "incident-state" }),
+      why: h("p", { class: "incident-why" }), notes: h("div", { class: "incident-notes" }), buttons: this.#buttons(),
       times: h("div", { class: "times" }), facts: h("dl", { class: "facts" }), record: h("div", { class: "timeline" }),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
@@ -92,7 +92,7 @@ export class Incident {
     this.root.replaceChildren(
       h("header", { class: "incident-head" },
         h("button", { type: "button", class: "small back", onclick: () => this.#actions.back() }, t("back")),
-        p.title, p.who, p.acts),
+        p.title, h("div", { class: "incident-who" }, p.who, p.late), h("div", { class: "incident-acts" }, p.state, p.buttons)),
       p.why, p.notes,
       h("div", { class: "incident-grid" },
         h("section", { class: "card times-card" }, p.times, p.facts), this.#map.root,
@@ -112,14 +112,16 @@ export class Incident {
     this.root.dataset.state = alert.state;
     this.root.className = `incident s${alert.severity}`;
     p.title.replaceChildren(severityBadge(alert), " ", term("kind", alert.kind));
-    p.who.replaceChildren(
+    renew(p.who, [alert.rider, alert.helmet], () => [
       h("strong", { class: "rider" }, who(alert)),
       alert.rider ? phoneLink(alert.rider) || h("span", { class: "muted" }, t("no_phone")) : h("span", { class: "muted" }, t("unbound")),
-      h("span", { class: "muted" }, alert.rider ? alert.helmet : ""), ageOf(alert.occurred_us), h("span", {}, tags(alert)));
+      h("span", { class: "muted" }, alert.rider ? alert.helmet : "")]);
+    p.late.replaceChildren(ageOf(alert.occurred_us), h("span", {}, tags(alert)));
     p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
     p.notes.replaceChildren(...notes(alert));
-    p.acts.replaceChildren(...this.#buttons(alert));
+    p.state.replaceChildren(...stateWords(alert));
+    for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").includes(alert.state);
     p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
     p.facts.replaceChildren(...facts(alert));
     this.#map.show(alert.position, alert.severity);
@@ -138,18 +140,33 @@ export class Incident {
     this.#chart.show(alert.trace, alert.impacts_us, alert.impacts_us[0] ?? alert.occurred_us);
   }
 
-  #buttons(alert) {
-    const act = (key, name, action, extra = "") =>
-      h("button", { type: "button", class: `act ${extra}`, "data-act": name, onclick: () => action(this.id) }, both(name), key && h("kbd", {}, key));
-    const state = h("span", { class: "incident-state" },
-      h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
-      alert.state === "pending" && alert.opens_us !== null && countdown(alert),
-      alert.owner && h("span", { class: "owner" }, alert.owner),
-      alert.resolution && h("span", {}, term("reason", alert.resolution.reason)));
-    if (UNTAKEN.has(alert.state)) return [state, act("A", "acknowledge", this.#actions.acknowledge, "primary")];
-    if (FINAL.has(alert.state)) return [state, act("", "reopen", this.#actions.reopen)];
-    return [state, act("R", "resolve", this.#actions.resolve, "primary")];
+  // Made once and then shown or hidden: a button rebuilt between press and release loses the click.
+  #buttons() {
+    const act = (name, states, key, extra) => h("button", {
+      type: "button", class: `act ${extra}`, "data-act": name, "data-states": states, hidden: true, onclick: () => this.#actions[name](this.id),
+    }, both(name), key && h("kbd", {}, key));
+    return [
+      act("acknowledge", "pending open", "A", "primary"), act("resolve", "acknowledged", "R", "primary"),
+      act("reopen", "resolved cancelled", "", ""),
+    ];
   }
+}
+
+// Replaces a part only where what it shows has changed, for the same reason.
+function renew(node, key, make) {
+  const text = JSON.stringify(key);
+  if (node.dataset.shown === text) return;
+  node.dataset.shown = text;
+  node.replaceChildren(...make());
+}
+
+function stateWords(alert) {
+  return [
+    h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
+    alert.state === "pending" && alert.opens_us !== null && countdown(alert),
+    alert.owner && h("span", { class: "owner" }, alert.owner),
+    alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
+  ].filter(Boolean);
 }
 
 function notes(alert) {

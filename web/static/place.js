@@ -3,19 +3,23 @@
 import { h, toast } from "./dom.js";
 import { t } from "./i18n.js";
 import { makeMap } from "./map.js";
-import { span } from "./time.js";
+import { fineSpan } from "./time.js";
 
 const L = globalThis.L;
 
 export class PlaceMap {
   #map = null;
   #layer = null;
+  #shown = null;
   #box = h("div", { class: "map" });
   #words = h("p", { class: "place-words" });
   root = h("section", { class: "card place-card" }, this.#words, this.#box);
 
   // Shows a Position or says that there is none. The map keeps the zoom somebody chose.
   show(position, severity) {
+    const key = JSON.stringify([position, severity]);
+    if (key === this.#shown) return;
+    this.#shown = key;
     if (!position) {
       this.#box.hidden = true;
       this.#words.replaceChildren(h("strong", {}, t("no_place")));
@@ -29,7 +33,7 @@ export class PlaceMap {
       h("button", { type: "button", class: "small", onclick: () => copy(coordinates) }, t("copy")),
       h("span", { class: "place-facts" },
         h("span", {}, position.accuracy_m === null ? t("accuracy_none") : t("accuracy", { m: Math.round(position.accuracy_m) })), " · ",
-        h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: position.age_s < 10 ? `${position.age_s.toFixed(1)} s` : span(position.age_s) })), " · ",
+        h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: fineSpan(position.age_s) })), " · ",
         h("span", { class: "muted" }, t("datum"))),
     );
     const first = this.#map === null;

@@ -67,7 +67,7 @@ export class Queue {
       if (this.#store.alerts.has(id)) row.show(this.#store.alerts.get(id), this.chosen === id);
     }
     this.#counts();
-    const missing = this.#wanted().filter((alert) => !this.#rows.has(alert.id)).length;
+    const missing = this.#wanted().filter((alert) => !this.#rows.has(alert.id) && (group(alert) < 2 || this.filter === "closed")).length;
     this.#waiting.hidden = missing === 0;
     this.#waiting.replaceChildren(t("waiting", { n: missing }), h("span", { class: "sub" }, ` ${t("waiting_hint")}`));
   }

@@ -25,6 +25,7 @@ export class Store extends EventTarget {
   workers = [];
   me = null;
   lastAlertAt_us = null;
+  #fleetAt = 0;
 
   isMine(alert) {
     return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
@@ -59,8 +60,14 @@ export class Store extends EventTarget {
     if (old.length) this.#tell("alerts", { ids: null, urgent: [] });
   }
 
+  // Seconds since the desk heard of a worker; by the desk's clock, because the worker's own may be wrong.
+  workerAge_s(worker) {
+    return worker.age_s + (performance.now() - this.#fleetAt) / 1000;
+  }
+
   putFleet(fleet) {
     this.workers = fleet.workers;
+    this.#fleetAt = performance.now();
     for (const helmet of fleet.helmets) this.helmets.set(helmet.helmet, helmet);
     this.#tell("fleet", null);
   }

@@ -41,6 +41,11 @@ export function span(seconds) {
   return `${Math.floor(s / 86400)}${d} ${Math.floor(s / 3600) % 24}${hr}`;
 }
 
+// A short span to a tenth: 0.6 秒.
+export function fineSpan(seconds) {
+  return seconds < 10 ? `${seconds.toFixed(1)} ${english() ? "s" : "秒"}` : span(seconds);
+}
+
 export function age(us) {
   return span((now_us() - us) / 1e6);
 }

@@ -1,0 +1,62 @@
+"""A desk and browsers for the tests of the page."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from browsers import Browsers
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from real_desk import RealDesk
+
+CHROMIUM = "/usr/bin/chromium"
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def make_desk(tmp_path: Path) -> Iterator[Callable[..., RealDesk]]:
+    made: list[RealDesk] = []
+
+    def make(**given: str) -> RealDesk:
+        made.append(RealDesk(tmp_path, **given))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def desk(make_desk: Callable[..., RealDesk]) -> RealDesk:
+    return make_desk()
+
+
+# Not for the session: Playwright keeps an event loop running in this thread, and other tests start their own.
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browsers(chromium: Browser) -> Iterator[Browsers]:
+    opened = Browsers(chromium)
+    yield opened
+    for context in opened.contexts:
+        context.close()
+    assert opened.complaints == []
+    assert opened.hosts <= {"127.0.0.1", ""}, "the page may ask nobody but the desk"

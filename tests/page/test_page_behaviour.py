@@ -1,0 +1,293 @@
+"""What the page promises: rows that keep still, a feed that comes back whole, two languages, safe text, AA contrast."""
+
+import re
+
+import pytest
+from browsers import Browsers
+from playwright.sync_api import Page, expect
+from real_desk import CENTRE, RealDesk, now_us
+
+from core.model import HelmetReport, Stage, Worn
+
+INCIDENT = "a" * 32
+LIVE, LOST = '#health[data-state="live"]', '#health[data-state="lost"]'
+
+
+def ids(page: Page) -> list[str]:
+    return page.locator(".row").evaluate_all("rows => rows.map((row) => row.dataset.id)")
+
+
+def places(page: Page) -> dict[str, object]:
+    return page.locator(".row").evaluate_all(
+        "rows => Object.fromEntries(rows.map((row) => [row.dataset.id, row.getBoundingClientRect().top]))"
+    )
+
+
+def test_rows_keep_their_places_while_the_mouse_is_over_them(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(severity=2)
+    desk.crash(severity=1)
+    for _ in range(10):
+        desk.crash(stage=Stage.CANCELLED)
+    expect(page.locator(".row")).to_have_count(2 + 8)
+    page.locator(".row").first.hover()
+    before = places(page)
+    desk.crash(severity=4)
+    expect(page.locator(".waiting")).to_contain_text("1 起新报警")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "3")
+    desk.crash(severity=3)
+    expect(page.locator(".waiting")).to_contain_text("2 起新报警")
+    assert places(page) == before
+    page.mouse.move(5, 5)
+    expect(page.locator(".row.untaken")).to_have_count(4)
+    assert [int(each, 16) for each in ids(page)][:4] == [13, 14, 1, 2]
+
+
+def test_rows_keep_their_places_while_the_keyboard_is_on_them_until_asked(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(severity=2)
+    expect(page.locator(".row")).to_have_count(1)
+    page.keyboard.press("j")
+    before = places(page)
+    desk.crash(severity=4)
+    expect(page.locator(".waiting")).to_be_visible()
+    assert places(page) == before
+    page.keyboard.press("n")
+    expect(page.locator(".row")).to_have_count(2)
+    assert [int(each, 16) for each in ids(page)] == [2, 1]
+    expect(page.locator(f'.row[data-id="{1:032x}"] .row-open')).to_be_focused()
+
+
+def test_a_click_counts_even_where_the_alert_changes_while_the_button_is_pressed(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(incident=INCIDENT)
+    for number, button in enumerate([".row .row-open", '#incident [data-act="acknowledge"]'], start=2):
+        page.locator(button).hover()
+        page.mouse.down()
+        desk.crash(incident=INCIDENT, version=number, reason_zh=f"第 {number} 版")
+        expect(page.locator(".row")).to_contain_text(f"第 {number} 版")
+        page.mouse.up()
+        expect(page.locator("#incident")).to_be_visible()
+    expect(page.locator("#incident")).to_have_attribute("data-state", "acknowledged")
+
+
+@pytest.mark.parametrize("way", ["silent", "cut", "restarted"])
+def test_a_lost_feed_is_shown_within_seconds_and_comes_back_with_nothing_missing(
+    desk: RealDesk, browsers: Browsers, way: str
+) -> None:
+    page = browsers.signed_in(desk)
+    taken = desk.crash()
+    expect(page.locator(".row")).to_have_count(1)
+    if way == "silent":
+        desk.wire.hold()
+    elif way == "cut":
+        desk.wire.cut()
+    else:
+        desk.stop()
+    page.wait_for_selector(LOST, timeout=5500)
+    expect(page.locator("#health")).to_contain_text(re.compile(r"数据停在 \d\d:\d\d:\d\d，正在重连"))
+    expect(page.locator("#banner")).to_contain_text("数据中断")
+    if way == "silent":
+        expect(page.locator('[data-fact="heard"]')).to_have_text(re.compile("[4-9] 秒前"))
+    if way == "restarted":
+        desk.start(desk.port)
+    # What happens while nobody hears it: more than one change to one alert, and new ones.
+    desk.post("events", [{"helmet": "SF-000001", "type": "ok", "t_us": now_us(), "received_us": now_us()}])
+    for _ in range(5):
+        desk.crash(helmet="SF-000002", severity=4)
+    desk.wire.mend()
+    page.wait_for_selector(LIVE)
+    expect(page.locator("#banner")).to_have_attribute("data-count", "5")
+    expect(page.locator(f'.row[data-id="{taken.incident}"]')).to_have_attribute("data-state", "cancelled")
+    assert sorted(int(each, 16) for each in ids(page)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_desk_with_another_past_makes_the_page_forget_what_it_knew(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    expect(page.locator(".row")).to_have_count(1)
+    page.route(
+        "**/api/v1/feed",
+        lambda route: route.fulfill(
+            content_type="text/event-stream",
+            body='event: snapshot\ndata: {"seq": 0, "now_us": 1, "alerts": [], "reset": true}\n\n',
+        ),
+    )
+    desk.wire.cut()
+    desk.wire.mend()
+    expect(page.locator(".row")).to_have_count(0)
+
+
+def test_the_language_is_switched_everywhere_and_remembered(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(page.locator(".row .acknowledge")).to_have_text("认领 Acknowledge")
+    page.click("#language")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator(".row")).to_contain_text("Head strike number 1")
+    expect(page.locator("#banner")).to_contain_text("1 alert waiting")
+    chinese = re.compile("[一-鿿]")
+    names = {"王芳", "张三", "中文"}
+    texts = page.evaluate("document.getElementById('app').innerText.split('\\n')")
+    left = [text for text in texts if chinese.search(re.sub("|".join(names), "", text))]
+    assert left == [], "words that were not translated"
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator(".row")).to_contain_text("Head strike number 1")
+
+
+def test_the_filter_and_the_open_alert_are_in_the_address(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    page.click('[data-filter="now"]')
+    page.locator(".row-open").click()
+    expect(page).to_have_url(re.compile(r"#filter=now&alert=0+1$"))
+    page.reload()
+    expect(page.locator(".incident-why")).to_contain_text("第 1 号")
+    expect(page.locator('[data-filter="now"]')).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    expect(page.locator("#incident")).not_to_be_visible()
+
+
+def test_text_from_outside_never_becomes_markup(make_desk, browsers: Browsers) -> None:
+    evil = "<img src=x onerror=window.hacked=1>"
+    desk = make_desk(riders=f"SF-000009,{evil},+861\n")
+    page = browsers.signed_in(desk)
+    desk.crash(helmet="SF-000009", reason_zh=evil, features={evil: 1.0})
+    page.locator(".row-open").click()
+    expect(page.locator(".incident-why")).to_contain_text(evil)
+    expect(page.locator(".rider")).to_have_text(evil)
+    page.click(".evidence summary")
+    expect(page.locator(".evidence")).to_contain_text(evil)
+    assert page.locator("#app img").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def helmet(number: int, **changes: object) -> HelmetReport:
+    given = {
+        "helmet": f"SF-{number:06d}",
+        "t_us": now_us(),
+        "received_us": now_us(),
+        "worn": Worn.YES,
+        "battery_pct": 80,
+        "speed_mps": 6.0,
+        "lat_deg": CENTRE[0] + number / 500,
+        "lon_deg": CENTRE[1] - number / 500,
+        "accuracy_m": 5.0,
+    } | changes
+    return HelmetReport(**given)  # type: ignore[arg-type]
+
+
+def test_the_fleet_map_shows_helmets_riding_live_and_its_alerts_open(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    page.keyboard.press("f")
+    still = [helmet(3, speed_mps=0.0), helmet(4, worn=Worn.NO), helmet(5, online=False)]
+    desk.report([helmet(1), helmet(2), *still])
+    count = lambda state: page.locator(f'[data-ride="{state}"] b')  # noqa: E731
+    for state, expected in {"riding": "2", "stopped": "1", "not_worn": "1", "offline": "1"}.items():
+        expect(count(state)).to_have_text(expected)
+    expect(page.locator(".workers")).to_contain_text("1 个正常")
+    expect(page.locator('[data-fact="online"] b')).to_have_text("4")
+    desk.report([helmet(3), helmet(5)])
+    expect(count("riding")).to_have_text("4")
+    desk.crash(severity=4)
+    expect(count("alert")).to_have_text("1")
+    spot = page.wait_for_function(
+        """() => {
+          const canvas = document.querySelector(".fleet-canvas"), box = canvas.getBoundingClientRect();
+          const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          for (let i = 0; i < data.length; i += 4)
+            if (data[i] === 255 && data[i + 1] === 77 && data[i + 2] === 94)
+              return [box.x + (i / 4) % width, box.y + Math.floor(i / 4 / width) + 3];
+          return null;
+        }"""
+    ).json_value()
+    page.mouse.click(*spot)
+    expect(page.locator(".incident-why")).to_contain_text("第 1 号")
+
+
+CONTRAST = """
+() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+  const ground = (node) => {
+    if (!node) return [255, 255, 255, 1];
+    const own = rgba(getComputedStyle(node).backgroundColor);
+    return own[3] === 1 ? own : over(own, ground(node.parentElement));
+  };
+  const light = (c) => { const l = c.slice(0, 3).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2]; };
+  const faint = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const text = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join("");
+    if (!text || !node.checkVisibility({ opacityProperty: true })) continue;
+    const style = getComputedStyle(node), below = ground(node), ink = rgba(style.color);
+    for (let up = node; up; up = up.parentElement) ink[3] *= getComputedStyle(up).opacity;
+    const [a, b] = [light(over(ink, below)), light(below)].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (large ? 3 : 4.5)) faint.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return faint;
+}
+"""
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_word_has_the_contrast_that_wcag_aa_asks_for(
+    desk: RealDesk, browsers: Browsers, theme: str
+) -> None:
+    page = browsers.open(desk.url, reduced_motion="reduce")
+    page.evaluate(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
+    page.reload()
+    assert page.evaluate(CONTRAST) == []
+    page.fill("#name", "wang")
+    page.fill("#password", desk.passwords["wang"])
+    page.click("form .primary")
+    for severity in (1, 2, 3, 4):
+        found = desk.crash(severity=severity, late=severity == 2, signal_lost=severity == 3)
+    expect(page.locator(".row")).to_have_count(4)
+    page.locator(".row .acknowledge").nth(1).click()
+    desk.post("events", [{"helmet": found.helmet, "type": "ok", "t_us": now_us(), "received_us": now_us()}])
+    expect(page.locator(".row.final")).to_have_count(3)
+    for severity in (1, 2, 3, 4):
+        page.mouse.move(5, 5)
+        worst = desk.crash(severity=severity)
+        page.locator(f'.row[data-id="{worst.incident}"] .row-open').click()
+        expect(page.locator("#incident .entries")).to_be_visible()
+        assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    desk: RealDesk, browsers: Browsers, lang: str
+) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "lang": lang}
+    page = browsers.signed_in(desk, **phone)
+    desk.crash(reason_zh="很长" * 120, reason_en="W" * 300, late=True, signal_lost=True)
+    page.locator(".row-open").tap()
+    expect(page.locator("#incident .plot")).to_be_visible()
+    for view in ("incident", "list", "fleet"):
+        if view == "list":
+            page.locator(".back").tap()
+        if view == "fleet":
+            page.locator('[data-view="fleet"]').first.tap()
+        expect(page.locator(f'.desk[data-view="{view}"]')).to_be_visible()
+        wide = page.evaluate(
+            """[...document.querySelectorAll("#app *")].filter((node) => node.checkVisibility()
+               && !node.closest(".filters, .map, .plot") && node.getBoundingClientRect().right > 391).map((node) => node.className)"""
+        )
+        assert wide == []

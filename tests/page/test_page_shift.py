@@ -1,0 +1,205 @@
+"""A shift at the desk: sign in, hear of an alert, take it, call, resolve it, and see what colleagues do."""
+
+import re
+from dataclasses import asdict, replace
+
+from browsers import Browsers, sign_in
+from playwright.sync_api import Page, expect
+from real_desk import RealDesk, now_us
+
+from core.model import Stage
+
+COUNT_TONES = """
+window.tones = [];
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (at) { window.tones.push(this.frequency.value); return start.call(this, at); };
+null;
+"""
+
+
+def row(page: Page, number: int):
+    return page.locator(f'.row[data-id="{number:032x}"]')
+
+
+def ids(page: Page) -> list[str]:
+    return page.locator(".row").evaluate_all("rows => rows.map((row) => row.dataset.id)")
+
+
+def test_a_wrong_password_is_told_and_a_right_one_opens_the_desk(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.open(desk.url)
+    page.click("form .primary")
+    expect(page.locator(".fault")).to_have_text("请填写用户名和密码。")
+    page.fill("#name", "wang")
+    page.fill("#password", "wrong")
+    page.click("form .primary")
+    expect(page.locator(".fault")).to_have_text("用户名或密码不对。")
+    sign_in(page, "wang", desk.passwords["wang"])
+    expect(page.locator(".person")).to_contain_text("王芳")
+    expect(page.locator("#banner")).to_contain_text("没有待认领的报警")
+    page.click("#sign-out")
+    expect(page.locator("#password")).to_be_visible()
+    page.reload()
+    expect(page.locator("#password")).to_be_visible()
+
+
+def test_a_session_that_ends_elsewhere_brings_the_sign_in_form_and_says_so(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    other = page.context.new_page()
+    browsers.watch(other)
+    other.goto(desk.url)
+    other.click("#sign-out")
+    expect(page.locator(".fault")).to_contain_text("登录已过期")
+
+
+def test_a_new_alert_appears_by_itself_is_counted_and_sounds_until_taken(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.open(desk.url)
+    page.evaluate(COUNT_TONES)
+    sign_in(page, "wang", desk.passwords["wang"])
+    expect(page.locator("#app")).to_have_attribute("data-sound", "on")
+    page.evaluate("tones.length = 0")
+    desk.crash(severity=3)
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+    expect(page.locator("#banner")).to_contain_text("1 起报警无人认领")
+    expect(row(page, 1)).to_contain_text("张三")
+    expect(row(page, 1)).to_contain_text("≥ 严重")
+    expect(row(page, 1)).to_contain_text("头部撞击第 1 号")
+    expect(page.locator("#announce")).to_contain_text("张三")
+    page.wait_for_function("() => tones.length >= 6 && tones.every((hertz) => hertz === 880)")
+    page.wait_for_function("() => document.title === '●●● 有报警 ●●●'")
+    page.wait_for_function("() => document.title.startsWith('【1 起无人认领】')")
+    desk.crash(severity=4)
+    page.wait_for_function("() => tones.includes(980)")
+    for number in (1, 2):
+        row(page, number).locator(".acknowledge").click()
+        expect(row(page, number)).to_have_attribute("data-state", "acknowledged")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "0")
+    expect(page).to_have_title("头盔守望")
+
+
+def test_a_page_that_may_not_sound_says_so_until_someone_clicks_and_muting_is_visible(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    page.reload()
+    expect(page.locator(".sound")).to_contain_text("声音未开启")
+    page.click("#sound")
+    expect(page.locator(".sound")).to_contain_text("声音已开")
+    page.keyboard.press("m")
+    expect(page.locator(".sound")).to_contain_text("已静音")
+    page.keyboard.press("m")
+    expect(page.locator(".sound")).to_contain_text("声音已开")
+
+
+def test_an_alert_taken_in_one_browser_is_seen_in_another_and_cannot_be_taken_twice(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li")
+    desk.crash()
+    expect(row(li, 1)).to_be_visible()
+    # The feed of this browser is held, so that it does not know yet what happens meanwhile.
+    li.route("**/acknowledge", lambda route: (take(wang), route.continue_()))
+
+    def take(page: Page) -> None:
+        row(page, 1).locator(".acknowledge").click()
+        expect(row(page, 1)).to_have_attribute("data-state", "acknowledged")
+
+    row(li, 1).locator(".acknowledge").click()
+    expect(li.locator("#toasts")).to_contain_text("王芳 已经认领了")
+    expect(row(li, 1)).to_contain_text("王芳")
+    expect(li.locator("#banner")).to_have_attribute("data-count", "0")
+    li.click('[data-filter="mine"]')
+    expect(row(li, 1)).to_have_count(0)
+    wang.click('[data-filter="mine"]')
+    expect(row(wang, 1)).to_be_visible()
+
+
+def test_resolving_needs_a_reason_and_other_needs_a_note_and_what_is_closed_can_open_again(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    row(page, 1).locator(".row-open").click()
+    page.click('[data-act="acknowledge"]')
+    page.click('[data-act="resolve"]')
+    page.click("dialog .primary")
+    expect(page.locator("dialog .fault")).to_have_text("请选一个结果。")
+    page.click('dialog [value="other"]')
+    page.click("dialog .primary")
+    expect(page.locator("dialog .fault")).to_contain_text("必须写备注")
+    page.fill("dialog textarea", "骑手说踩到坑了")
+    page.click("dialog .primary")
+    expect(page.locator("#incident")).to_have_attribute("data-state", "resolved")
+    expect(page.locator(".timeline")).to_contain_text("骑手说踩到坑了")
+    page.click('[data-filter="closed"]')
+    expect(row(page, 1)).to_have_attribute("data-state", "resolved")
+    page.click('[data-act="reopen"]')
+    page.fill("dialog textarea", "电话没人接")
+    page.click("dialog .primary")
+    expect(page.locator("#incident")).to_have_attribute("data-state", "open")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+
+
+def test_the_whole_of_it_works_with_the_keyboard_alone(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(severity=2)
+    desk.crash(severity=3)
+    expect(page.locator(".row")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    expect(page.locator("#incident .incident-why")).to_contain_text("第 2 号")
+    page.keyboard.press("a")
+    expect(page.locator("#incident")).to_have_attribute("data-state", "acknowledged")
+    page.keyboard.press("r")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#incident")).to_have_attribute("data-state", "resolved")
+    page.keyboard.press("u")
+    expect(page.locator("#incident .incident-why")).to_contain_text("第 1 号")
+    page.keyboard.press("Escape")
+    expect(page.locator("#incident")).not_to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("dialog.keys")).to_be_visible()
+
+
+def test_an_incident_keeps_its_times_apart_and_shows_phone_place_trace_and_why(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    t_us = now_us() - 842_000_000
+    desk.crash(late=True, occurred_us=t_us, impacts_us=[t_us, t_us + 900_000], received_us=t_us + 840_000_000)
+    row(page, 1).locator(".row-open").click()
+    expect(page.locator(".note.late")).to_contain_text(re.compile(r"14 分 \d\d 秒前发生，\d+ 秒前才送达"))
+    expect(page.locator(".phone")).to_have_attribute("href", "tel:+8613800000001")
+    expect(page.locator(".times tr")).to_have_count(6)
+    expect(page.locator(".times tr").nth(1)).to_contain_text("+14 分 00 秒")
+    expect(page.locator(".times")).to_contain_text("UTC+8")
+    expect(page.locator(".plot")).to_have_attribute("aria-label", "加速度: 峰值 12.0 g")
+    expect(page.locator(".place-card")).to_contain_text("WGS-84")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click(".place-card button")
+    assert page.evaluate("navigator.clipboard.readText()") == "22.543100, 114.057900"
+    expect(page.locator(".incident-late")).to_contain_text("2 次撞击")
+    page.click(".evidence summary")
+    expect(page.locator(".evidence")).to_contain_text("peak_g")
+
+
+def test_a_pending_alert_counts_down_and_the_rider_takes_it_back(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    found = desk.crash(stage=Stage.FAST)
+    expect(row(page, 1).locator(".countdown")).to_have_text(re.compile(r"骑手可取消 1[0-5] 秒"))
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+    event = {"helmet": found.helmet, "type": "ok", "t_us": now_us(), "received_us": now_us()}
+    desk.post("events", [event])
+    expect(row(page, 1)).to_have_attribute("data-state", "cancelled")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "0")
+    desk.post(
+        "detections", [asdict(replace(found, version=2, impacts_us=[found.occurred_us, now_us() + 10**6]))]
+    )
+    expect(row(page, 1)).to_have_attribute("data-state", "open")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
