@@ -19,7 +19,7 @@ from ingest.journal import Journal, Taken, Tick
 from ingest.mqtt import Delivery, Subscriber
 from ingest.pipeline import Pipeline, stage
 from ingest.relay import DeskRelay, State, StoreRelay
-from storage import open_store
+from storage import StoreError, open_store
 
 log = structlog.get_logger()
 
@@ -167,9 +167,15 @@ class Worker:
 
     def _prune(self) -> None:
         keep_us = int(self._config.storage.embedded.retention_days * 86_400e6)
-        threading.Thread(
-            target=self._store.prune, args=(self._clock.now_us() - keep_us,), name="prune", daemon=True
-        ).start()
+        before_us = self._clock.now_us() - keep_us
+
+        def prune() -> None:
+            try:
+                log.info("store.pruned", rows=self._store.prune(before_us))
+            except StoreError as error:
+                log.warning("store.not_pruned", error=str(error))
+
+        threading.Thread(target=prune, name="prune", daemon=True).start()
 
     def _shut_down(self) -> int:
         """Takes in what has arrived, commits, acknowledges, leaves the broker with the session kept."""

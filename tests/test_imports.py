@@ -66,7 +66,7 @@ def test_detectors_know_no_clock_and_no_files() -> None:
 @pytest.mark.parametrize(
     ("library", "where"),
     [
-        ("paho", {"ingest/mqtt.py", "ingest/probe.py", "simulator"}),
+        ("paho", {"ingest/mqtt.py", "ingest/probe.py", "simulator", "bench"}),
         ("influxdb_client", {"storage/influx.py"}),
         ("iotcore", {"app/broker.py"}),
     ],

@@ -37,8 +37,12 @@ def test_kill_9_of_the_worker_in_the_middle_of_a_run_loses_nothing(tmp_path: Pat
             assert fleet.wait(60) == 0, stack.said("fleet")
             time.sleep(16 / SCALE)
             stack.wait("the worker is back", stack.ready)
-            stack.wait("the desk has everything", lambda: metrics(stack)["helmetwatch_detections_undelivered"] == 0)
-            stack.wait("the store has everything", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0)
+            stack.wait(
+                "the desk has everything", lambda: metrics(stack)["helmetwatch_detections_undelivered"] == 0
+            )
+            stack.wait(
+                "the store has everything", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0
+            )
             alerts = desk.alerts()
         store = open_store(load(stack.config).storage)
         account = reconcile(read_ledger(ledger), set(store.keys()), alerts)
