@@ -20,7 +20,9 @@ DETECTOR, RIDER, DESK = "detector", "rider", "desk"
 
 # `seq` is the frame's number there and the feed's id here.
 COPIED = (Detection.__dataclass_fields__.keys() & Alert.__dataclass_fields__.keys()) - {"seq"}
-"""What an alert takes over from its newest detection as it is."""
+"""What an alert takes over from a detection as it is."""
+NEWEST = COPIED - {"received_us", "detected_us"}
+"""What of it follows newer versions; when a crash was first received and detected does not change."""
 
 
 class Input(StrEnum):
@@ -145,7 +147,7 @@ def updated(alert: Alert, detection: Detection, now_us: int, ok_us: int | None) 
     if detection.version <= alert.version:
         return
     inputs = _inputs(alert, detection, ok_us)
-    alert = replace(alert, frame_seq=detection.seq, **{name: getattr(detection, name) for name in COPIED})
+    alert = replace(alert, frame_seq=detection.seq, **{name: getattr(detection, name) for name in NEWEST})
     for given in inputs:
         for step in _apply(alert, given, DETECTOR, now_us, _finding(detection)):
             alert = step.alert

@@ -228,3 +228,12 @@ def test_the_state_changes_only_with_an_entry_that_says_so() -> None:
     }
     for (before, _), (entry, after) in RULES.items():
         assert (entry in says.get(after, set())) == (before is not after)
+
+
+def test_the_times_of_the_first_version_stand_whatever_is_learnt_later(story: Story) -> None:
+    story.detect(version(1))
+    later = START_US + 3_000_000
+    story.at(3).detect(replace(version(2, Stage.CONFIRMED), received_us=later, detected_us=later))
+    alert = story.alert()
+    assert alert.version == 2
+    assert alert.occurred_us <= alert.received_us <= alert.detected_us <= alert.alerted_us
