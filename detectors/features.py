@@ -46,7 +46,8 @@ HORIZONS_S = (0.35, 0.85, 2.0, 6.0, 10.0)
 class Frame(NamedTuple):
     """What one motion frame says besides motion."""
 
-    index: int
+    start: int
+    """Number of its first sample."""
     end: int
     """Number of the sample after its last."""
     speed_mps: float
@@ -91,8 +92,8 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
     out = {
         "peak_g": float(np.sqrt(np.square(hit).sum())),
         "helmet_pla_g": float(injury.pla_g(free)),
-        "dv20_mps": float(injury.dv_mps(free, fs, max(0.02, 1 / fs))),
-        "dv50_mps": float(injury.dv_mps(free, fs, 0.05)),
+        "dv20_mps": float(injury.dv_mps(free, fs, _near_s(0.02, fs))),
+        "dv50_mps": float(injury.dv_mps(free, fs, _near_s(0.05, fs))),
         "violence_g": float(np.sqrt(np.square(known - 1.0).mean())),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
@@ -135,10 +136,10 @@ def aftermath(window: Window, at: int, end: int, up_g: Array) -> dict[str, float
 def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: float) -> dict[str, float]:
     """Speed and wear around the impact, from what the frames say; `riding` is 1, 0 or NaN."""
     moved = [f for f in frames if f.speed_mps == f.speed_mps]
-    before = [f.speed_mps for f in moved if f.index <= at and f.end >= at - 10 * fs_hz]
-    after = [f.speed_mps for f in moved if f.index < end and f.end > at + 3 * fs_hz and end > at + 3 * fs_hz]
-    worn = [f.worn for f in frames if f.index <= at][-1:] or [int(Worn.UNKNOWN)]
-    flip = any(f.worn == Worn.YES for f in frames if f.index <= at and f.end >= at - _WEAR_FLIP_S * fs_hz)
+    before = [f.speed_mps for f in moved if f.start <= at and f.end >= at - 10 * fs_hz]
+    after = [f.speed_mps for f in moved if f.start < end and f.end > at + 3 * fs_hz and end > at + 3 * fs_hz]
+    worn = [f.worn for f in frames if f.start <= at][-1:] or [int(Worn.UNKNOWN)]
+    flip = any(f.worn == Worn.YES for f in frames if f.start <= at and f.end >= at - _WEAR_FLIP_S * fs_hz)
     return {
         "speed_mps": before[-1] if before else nan,
         "speed_after_mps": after[-1] if after else nan,
@@ -150,6 +151,11 @@ def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: fl
 def _cut(window: Window, at: int, start_s: float, stop_s: float, end: int) -> Array:
     fs = window.fs_hz
     return window.g(at + round(start_s * fs), min(at + round(stop_s * fs), end))
+
+
+def _near_s(seconds: float, fs_hz: float) -> float:
+    """The whole number of samples nearest to a time: 99 and 100 Hz must see the same pulse alike."""
+    return max(1, round(seconds * fs_hz)) / fs_hz
 
 
 def _filled(acc_g: Array) -> Array:

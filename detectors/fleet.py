@@ -179,7 +179,7 @@ class Fleet:
             ring.watched[slot] = True
         else:
             watch.window.append(index, acc)
-            if watch.frames[-1].index != newest.index:
+            if watch.frames[-1].start != newest.start:
                 watch.frames.append(newest)
         out = self._word(watch, ring, watch.feed())
         if watch.done():

@@ -151,6 +151,7 @@ def _incident(versions: list[Detection]) -> Incident:
 def _seen_s(detection: Detection) -> float:
     """How far into the recording a decision has seen: its trace ends there."""
     trace = detection.trace
-    assert trace is not None
+    if trace is None:
+        return float("nan")
     samples = len(trace.acc) * 3 // 4 // 6
     return (trace.t0_us - _T0_US) / 1e6 + samples * trace.period_ns / 1e9

@@ -30,15 +30,14 @@ class Stamp(NamedTuple):
 def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
     """Words, severity, times and trace of one version of an incident."""
     incident, f = decision.incident, decision.features
-    frame, onset = incident.onset, incident.onset.head
-    assert onset is not None  # the frame that holds an impact always has one
+    start, onset = incident.start, incident.onset
     shocks = [impact.shock for impact in incident.impacts]
     grade = quality(window.fs_hz, stamp.full_scale_g)
     level, basis = severity(shocks, f, grade)
     zh, en = reason(incident.stage, incident.kind, shocks, f, incident.lost)
 
     def time_us(sample: int) -> int:
-        return onset.t0_us + (sample - frame.index) * stamp.period_ns // 1000
+        return onset.t0_us + (sample - start) * stamp.period_ns // 1000
 
     impacts_us = [time_us(impact.at) for impact in incident.impacts]
     speed = f["speed_mps"]

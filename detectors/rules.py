@@ -67,6 +67,19 @@ def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdic
     return Verdict(stage if against is None else None, against, kind, points)
 
 
+def withdraw(stage: Stage, verdict: Verdict, f: dict[str, float], p: Params) -> Stage:
+    """What is left of an alert when its last impact is judged again.
+
+    Somebody who was lifted up is still somebody who fell: a confirmed incident is lowered by riding on, never by
+    standing up, and never taken back altogether.
+    """
+    if verdict.against is None or stage == Stage.CANCELLED:
+        return stage
+    if stage == Stage.CONFIRMED:
+        return Stage.DOWNGRADED if f["speed_after_mps"] >= p.riding_mps else stage
+    return verdict.against
+
+
 def _points(f: dict[str, float], p: Params, strike: bool, fall: bool) -> dict[str, float]:
     tilt = max((f.get(k, nan) for k in ("tilt_deg", "tilt_early_deg")), key=lambda x: (x == x, x))
     rested = f.get("tilt_deg", nan)

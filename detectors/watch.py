@@ -9,7 +9,7 @@ import numpy as np
 from core.config import Detection as Params
 from core.model import Kind, Stage
 from detectors import features, gravity, rules
-from detectors.features import HORIZONS_S, PEAK_S, Frame
+from detectors.features import HORIZONS_S, PEAK_S, Frame, Head
 from detectors.ring import PRE_S
 from detectors.window import Window
 
@@ -34,8 +34,10 @@ class Impact:
 class Incident:
     """What has been said about a crash."""
 
-    onset: Frame
+    onset: Head
     """The frame that holds the first impact."""
+    start: int
+    """Number of that frame's first sample."""
     impacts: list[Impact]
     stage: Stage
     kind: Kind
@@ -127,11 +129,9 @@ class Watch:
 
     def _rest(self, at: int) -> gravity.Posture:
         """While a crash goes on, "before" is before the crash."""
-        incident = self.incident
-        if incident is not None:
-            first, last = incident.impacts[0], incident.impacts[-1]
-            if first.at < at <= last.at + self._samples(_FOLLOW_S) and first.up is not None:
-                return first.up
+        earlier = [] if self.incident is None else [i for i in self.incident.impacts if i.at < at]
+        if earlier and at - earlier[-1].at <= self._samples(_FOLLOW_S) and earlier[-1].up is not None:
+            return earlier[-1].up
         return features.rest(self.window, at)
 
     def _decide(self, impact: Impact, horizon_s: float, end: int, cut: bool) -> list[Decision]:
@@ -165,7 +165,7 @@ class Watch:
         if incident is None:
             if verdict.stage is None:
                 return []
-            incident = Incident(self._frame(impact.at), [impact], verdict.stage, verdict.kind)
+            incident = Incident(*self._frame(impact.at), [impact], verdict.stage, verdict.kind)
             self.incident = incident
             return [self._say(incident, f, verdict, end, cut)]
         before, joined = incident.stage, impact not in incident.impacts
@@ -177,9 +177,8 @@ class Watch:
         if verdict.stage is not None and _ORDER[verdict.stage] > _ORDER.get(before, 0):
             if joined or not withdrawn or verdict.stage == Stage.CONFIRMED:
                 incident.stage = verdict.stage
-        elif verdict.against is not None and impact is incident.impacts[-1] and not joined:
-            if before != Stage.CANCELLED:
-                incident.stage = Stage.DOWNGRADED if before == Stage.CONFIRMED else verdict.against
+        elif not joined and impact is incident.impacts[-1]:
+            incident.stage = rules.withdraw(before, verdict, f, self.params)
         if verdict.kind == Kind.HEAD_STRIKE:
             incident.kind = verdict.kind
         newly_lost = cut and not incident.lost and incident.stage in _ORDER
@@ -205,9 +204,9 @@ class Watch:
         near = first - join <= impact.at <= last + join
         return incident if near and impact.at - first <= self._samples(_INCIDENT_S) else None
 
-    def _frame(self, at: int) -> Frame:
+    def _frame(self, at: int) -> tuple[Head, int]:
         """The newest frame that starts at or before a sample: the one that holds it."""
-        return next(f for f in reversed(self.frames) if f.index <= at and f.head is not None)
+        return next((f.head, f.start) for f in reversed(self.frames) if f.start <= at and f.head is not None)
 
     def _drop(self, impact: Impact, cut: bool) -> None:
         """Follows an impact no longer; not while its samples are incomplete, more may make it count."""
@@ -231,4 +230,4 @@ class Watch:
         self.window.forget_before(oldest - self._samples(PRE_S))
         if len(self.frames) > 256:
             keep = oldest - self._samples(12.0)
-            self.frames = [f for f in self.frames if f.index >= keep]
+            self.frames = [f for f in self.frames if f.start >= keep]

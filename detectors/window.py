@@ -56,7 +56,7 @@ class Window:
     def g(self, start: int, stop: int) -> npt.NDArray[np.float64]:
         """Samples start…stop−1 as far as they are here, (n, 3) g with NaN where samples are missing."""
         part = slice(max(start - self.base, 0), max(min(stop - self.base, self._size), 0))
-        out = self._counts[part] * self._scale
+        out: npt.NDArray[np.float64] = self._counts[part].astype(np.float64) * self._scale
         out[self._missing[part]] = np.nan
         return out
 
