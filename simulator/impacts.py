@@ -130,7 +130,7 @@ def head_strike(rng: np.random.Generator) -> Motion:
     axis, tilt = _sideways(rng), np.radians(rng.uniform(55, 100))
     angle = tilt * _smooth(t, 0.3, impact_s + 0.25)
     # Falling over is not free fall: legs and vehicle carry part of the weight until the ground does.
-    support = 1 - rng.uniform(0.1, 0.75) * _between(t, 0.3, impact_s, 0.05)
+    support = 1 - rng.uniform(0.2, 0.85) * _between(t, 0.3, impact_s, 0.05)
     f = _body(angle, axis, support)
     up = turned(axis, np.array([tilt]))[0]
     _strike(rng, f, impact_s, turned(axis, angle)[round(impact_s * FINE_HZ)], (2.0, 6.5))
@@ -150,7 +150,7 @@ def body_fall(rng: np.random.Generator) -> Motion:
             break
     axis, tilt = _sideways(rng), np.radians(rng.uniform(45, 95))
     angle = tilt * _smooth(t, 0.3, impact_s + 0.2)
-    support = 1 - rng.uniform(0.1, 0.5) * _between(t, 0.3, impact_s, 0.05)
+    support = 1 - rng.uniform(0.2, 0.75) * _between(t, 0.3, impact_s, 0.05)
     f = _body(angle, axis, support)
     direction = _unit(turned(axis, angle)[round(impact_s * FINE_HZ)] + rng.normal(0, 0.3, 3))
     _add(f, impact_s, haversine(delta_v, contact_s), direction)

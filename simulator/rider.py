@@ -141,7 +141,10 @@ class Rider:
             "lie": (0.0, stir_g, 0.0),
         }
         row["sway"], row["stir_g"], row["walk"] = amplitudes[activity]
-        row["up"] = (0, 0, 1) if up is None else up
+        if up is None:
+            self._straighten(t_s)
+        else:
+            row["up"] = up
         row["halt_s"] = np.inf
         lasts = {
             "ride": (240, 900),
@@ -157,6 +160,22 @@ class Rider:
             self.said.append((t_s, "worn" if worn else "not_worn"))
         if activity == "ride":
             self._leg(t_s)
+
+    def _straighten(self, t_s: float) -> None:
+        """A helmet that lay some other way is turned upright within two seconds, carrying 1 g all the while."""
+        lay = self._row["up"].copy()
+        self._row["up"] = (0, 0, 1)
+        if lay[2] > 0.999:
+            return
+        rate = self._part.rate_hz
+        first = math.ceil(t_s * rate - 1e-6)
+        s = np.clip((np.arange(2 * rate) / rate - 0.1) / 1.5, 0, 1)[:, None]
+        s = s * s * (3 - 2 * s)
+        up = (1 - s) * lay + s * self._row["up"]
+        up /= np.linalg.norm(up, axis=1, keepdims=True)
+        keep = np.clip((np.arange(2 * rate) / rate - 1.6) / 0.4, 0, 1)
+        f = up * (1 - keep[:, None])
+        self.overlays.append(Overlay(first, f.astype(np.float32), keep.astype(np.float32)))
 
     def _stand_here(self) -> None:
         row = self._row

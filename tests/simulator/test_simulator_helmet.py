@@ -193,3 +193,21 @@ def test_a_load_has_the_crashes_it_was_asked_for() -> None:
     scenario = load(100, 3600, crashes_per_h=200)
     assert len(scenario.happenings) == pytest.approx(200, rel=0.3)
     assert {h.kind for h in scenario.happenings} == {"head_strike", "fall", "car_hit"}
+
+
+@pytest.mark.parametrize("kind", ["head_strike", "drop"])
+def test_a_helmet_that_lay_on_the_road_is_picked_up_without_a_jolt(kind: Kind) -> None:
+    scenario = Scenario(
+        "up", 3, happenings=tuple(Happening(5, kind, i) for i in range(3)), rough_spots_per_h=0
+    )
+    for frames in run(scenario, 400):
+        late = [f for f in frames if f.t0_us > START_US + 25_000_000]
+        tilts = []
+        for row in decoded(scenario, late):
+            f = row.acc[0] * row.g_per_count[0]
+            resultant = np.linalg.norm(f, axis=1)
+            tilts.append(np.degrees(np.arccos(np.clip(f.mean(0)[2] / np.linalg.norm(f.mean(0)), -1, 1))))
+            assert resultant.max() < 3.5
+            assert np.linalg.norm(np.diff(f, axis=0), axis=1).max() < 1.5
+        assert tilts[0] > 20
+        assert min(tilts) < 15
