@@ -30,7 +30,7 @@ class _JsonMotion(_Json):
     t0_us: Annotated[int, Field(ge=0, lt=2**62)]
     hz: Annotated[float, Field(ge=10, le=3200)]
     acc_g: Annotated[list[_Vector], Field(min_length=1, max_length=SAMPLES_MAX)]
-    full_scale_g: Annotated[float, Field(ge=1, le=1000)] = 16
+    full_scale_g: Annotated[float, Field(ge=1, le=500)] = 16
     worn: bool | None = None
     strap: Literal["open", "closed"] | None = None
     gyro_rad_s: list[_Vector] | None = None
@@ -69,6 +69,10 @@ class _JsonPrompt(BaseModel):
     until_us: int | None = None
     text: str | None = None
 
+
+_JSON_HEADROOM = 4.0
+_JSON_RAD_S = 100.0
+"""Beyond any rate gyro: the common ±2000 °/s are 35 rad/s."""
 
 _Shape = TypeVar("_Shape", bound=_Json)
 
@@ -114,13 +118,14 @@ def decode_json_motion(message: Message, helmet: str, future_s: float) -> Frames
         return Rejected(message.topic, Reason.FUTURE, "dated in the future")
     acc = np.array(value.acc_g, np.float64)
     gyro = None if value.gyro_rad_s is None else np.array(value.gyro_rad_s, np.float64).reshape(-1, 3)
-    largest = max(value.full_scale_g, float(np.abs(acc).max()))
-    turned = 0.0 if gyro is None else float(np.abs(gyro).max(initial=1e-3))
-    if (gyro is not None and len(gyro) != len(acc)) or largest > 2000 or turned > 1000:
-        return Rejected(
-            message.topic, Reason.VALUE, "acc_g or gyro_rad_s: out of range or of different lengths"
-        )
-    g_per_count, rad_s_per_count = largest / 32767, turned / 32767
+    if gyro is not None and len(gyro) != len(acc):
+        return Rejected(message.topic, Reason.VALUE, "acc_g and gyro_rad_s: of different lengths")
+    # The scale must be the same from frame to frame, so it cannot follow the largest sample; whoever leaves out
+    # full_scale_g may have more than the 16 g we assume.
+    g_per_count = _JSON_HEADROOM * value.full_scale_g / 32767
+    acc = np.clip(acc, -32767 * g_per_count, 32767 * g_per_count)
+    rad_s_per_count = 0.0 if gyro is None else _JSON_RAD_S / 32767
+    gyro = None if gyro is None else np.clip(gyro, -_JSON_RAD_S, _JSON_RAD_S)
     period_ns = np.array([round(1e9 / value.hz)], np.uint32)
     received = np.array([message.received_us], np.int64)
     position = value.lat is not None and value.lon is not None
