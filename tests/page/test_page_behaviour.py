@@ -1,11 +1,12 @@
 """What the page promises: rows that keep still, a feed that comes back whole, two languages, safe text, AA contrast."""
 
 import re
+from dataclasses import asdict, replace
 
 import pytest
 from browsers import Browsers
-from playwright.sync_api import Page, expect
-from real_desk import CENTRE, RealDesk, now_us
+from playwright.sync_api import Page, Route, expect
+from real_desk import CENTRE, RealDesk, finding, now_us
 
 from core.model import HelmetReport, Stage, Worn
 
@@ -104,6 +105,46 @@ def test_a_lost_feed_is_shown_within_seconds_and_comes_back_with_nothing_missing
     expect(page.locator("#banner")).to_have_attribute("data-count", "5")
     expect(page.locator(f'.row[data-id="{taken.incident}"]')).to_have_attribute("data-state", "cancelled")
     assert sorted(int(each, 16) for each in ids(page)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_reconnecting_page_asks_for_what_came_after_its_last_event(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    expect(page.locator(".row")).to_have_count(1)
+    last = page.evaluate("fetch('/api/v1/alerts').then((a) => a.json()).then((a) => a.alerts[0].seq)")
+    with page.expect_request("**/api/v1/feed") as asked:
+        desk.wire.cut()
+        desk.wire.mend()
+    assert asked.value.headers["last-event-id"] == str(last)
+
+
+def test_an_answer_that_comes_late_does_not_hide_what_happened_since(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(incident=INCIDENT)
+
+    def overtake(route: Route) -> None:
+        answer = route.fetch()
+        expect(page.locator(".row")).to_have_attribute("data-state", "acknowledged")
+        desk.crash(incident=INCIDENT, version=2, severity=4)
+        expect(page.locator(".row")).to_have_attribute("data-state", "open")
+        route.fulfill(response=answer)
+
+    page.route("**/acknowledge", overtake)
+    page.locator(".row .acknowledge").click()
+    expect(page.locator("#toasts")).to_contain_text("已由您认领")
+    expect(page.locator(".row")).to_have_attribute("data-state", "open")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+
+
+def test_a_flood_of_alerts_is_shown_within_seconds(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.post("detections", [asdict(replace(finding(n), trace=None)) for n in range(1, 801)])
+    expect(page.locator("#banner")).to_have_attribute("data-count", "800")
+    expect(page.locator(".row")).to_have_count(800)
 
 
 def test_a_desk_with_another_past_makes_the_page_forget_what_it_knew(

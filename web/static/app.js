@@ -89,6 +89,7 @@ async function refreshFleet() {
 
 function tick() {
   feed?.tick();
+  store.flush();
   tickAll();
   if (desk) {
     desk.tick();

@@ -40,7 +40,7 @@ export class Health {
     const lag_s = workers.length ? Math.max(...workers.map((worker) => worker.lag_s)) : null;
     let online = 0;
     for (const helmet of this.#store.helmets.values()) if (helmet.online) online += 1;
-    this.root.setAttribute("aria-label", t("feed_live"));
+    this.root.setAttribute("aria-label", t("health"));
     this.root.dataset.state = this.#state.state;
     this.root.replaceChildren(
       h("span", { class: "feed-state" }, h("i", { class: "dot" }), this.#feedWords()),

@@ -2,6 +2,7 @@
 
 export const UNTAKEN = new Set(["pending", "open"]);
 export const FINAL = new Set(["resolved", "cancelled"]);
+const GATHER_MS = 100; // A single alert shows at once; a thousand of them show ten times a second, not a thousand times.
 const KEPT_FINAL_US = 12 * 3600 * 1e6;
 
 export function finalAt_us(alert) {
@@ -26,6 +27,9 @@ export class Store extends EventTarget {
   me = null;
   lastAlertAt_us = null;
   #fleetAt = 0;
+  #changed = { ids: [], urgent: [] };
+  #toldAt = -GATHER_MS;
+  #timer = 0;
 
   isMine(alert) {
     return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
@@ -39,7 +43,8 @@ export class Store extends EventTarget {
   replace(alerts) {
     this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
     this.lastAlertAt_us = Math.max(0, ...alerts.map((alert) => alert.alerted_us)) || null;
-    this.#tell("alerts", { ids: null, urgent: [] });
+    this.#changed = { ids: null, urgent: [] };
+    this.flush();
   }
 
   // Takes one alert; an older version than the one we have changes nothing, so repeats are harmless.
@@ -50,14 +55,30 @@ export class Store extends EventTarget {
     if (at_us !== null) this.lastAlertAt_us = at_us;
     const urgent = UNTAKEN.has(alert.state)
       && (!before || !UNTAKEN.has(before.state) || alert.severity > before.severity || alert.impacts_us.length > before.impacts_us.length);
-    this.#tell("alerts", { ids: [alert.id], urgent: urgent ? [alert] : [] });
+    this.#changed.ids.push(alert.id);
+    if (urgent) this.#changed.urgent.push(alert);
+    if (performance.now() - this.#toldAt >= GATHER_MS) this.flush();
+    else if (!this.#timer) this.#timer = setTimeout(() => this.flush(), GATHER_MS);
+  }
+
+  // Tells the views what has gathered.
+  flush() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    const detail = this.#changed;
+    if (detail.ids?.length === 0) return;
+    this.#changed = { ids: [], urgent: [] };
+    this.#tell("alerts", detail);
+    this.#toldAt = performance.now();
   }
 
   // Forgets what became final more than 12 hours ago, so that a page open for weeks stays small.
   forget(now_us) {
     const old = [...this.alerts.values()].filter((a) => FINAL.has(a.state) && finalAt_us(a) < now_us - KEPT_FINAL_US);
     for (const alert of old) this.alerts.delete(alert.id);
-    if (old.length) this.#tell("alerts", { ids: null, urgent: [] });
+    if (old.length === 0) return;
+    this.#changed.ids = null;
+    this.flush();
   }
 
   // Seconds since the desk heard of a worker; by the desk's clock, because the worker's own may be wrong.

@@ -42,6 +42,7 @@ export const WORDS = {
   mute_hint: ["静音 10 分钟（M）", "Mute for 10 minutes (M)"],
   unmute: ["恢复声音", "Unmute"],
 
+  health: ["数据状态", "Feed health"],
   feed_connecting: ["正在连接", "Connecting"],
   feed_live: ["实时", "Live"],
   feed_stale: ["数据停在 {clock}，正在重连（第 {n} 次）", "Stale since {clock}, reconnecting (try {n})"],
