@@ -94,6 +94,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "helmet_pla_g": float(injury.pla_g(free)),
         "dv20_mps": float(injury.dv_mps(free, fs, _near_s(0.02, fs))),
         "dv50_mps": float(injury.dv_mps(free, fs, _near_s(0.05, fs))),
+        "median_g": float(np.median(known)),
         "violence_g": float(np.sqrt(np.square(known - 1.0).mean())),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,

@@ -11,6 +11,8 @@ from core.model import Kind, Stage, Worn
 
 _WALKING = 0.55
 _HARD_PEAK_G = 4.0
+_NO_GRAVITY_G = 4.0
+"""Median of the resultant over 0.6 s that no tumble reaches: m/s² sent as g reads 9.8."""
 _LYING_DEG = 65.0
 _FREE_FALL_S = 0.25
 _SOON = ("tilt_early_deg", "tilt_2s_deg", "tilt_3s_deg")
@@ -46,7 +48,7 @@ def is_hard(f: dict[str, float], p: Params) -> bool:
 
 def is_fault(f: dict[str, float]) -> bool:
     """Whether the sensor rather than the helmet made it: an axis at its rail, or a wrong scale."""
-    return f["rail_s"] > 0.1 or f["rest_g"] > 1.5
+    return f["rail_s"] > 0.1 or f["rest_g"] > 1.5 or f["median_g"] > _NO_GRAVITY_G
 
 
 def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdict:

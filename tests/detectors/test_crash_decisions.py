@@ -1,0 +1,202 @@
+"""What alerts, what does not, what is taken back: made-up motion, one point at a time."""
+
+import base64
+
+import numpy as np
+import pytest
+from motion_cases import SCALE_G, T0_US, Case, blow, crash, feed, frames, lying, ride, to_counts
+
+from core.model import Kind, Stage, Worn
+from detectors import Fleet, detect_recording
+
+ALERTS = (Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)
+
+
+def run(case, **context):
+    fleet = Fleet()
+    return feed(fleet, case.counts, **context) + fleet.forget(1)
+
+
+def test_a_head_strike_alerts_within_035_s_and_is_confirmed_by_what_follows():
+    case = crash()
+    said = run(case, chunk=5)
+    assert [d.stage for d in said[:2]] == [Stage.FAST, Stage.CONFIRMED]
+    assert said[0].kind == Kind.HEAD_STRIKE
+    delay_s = (said[0].received_us - 200_000 - said[0].occurred_us) / 1e6
+    assert delay_s <= 0.35 + 0.05 + 1e-6
+    assert said[0].occurred_us == T0_US + case.impact * 10_000
+
+
+def test_every_version_carries_the_trace_the_words_and_the_evidence():
+    said = run(crash())
+    for d in said:
+        counts = np.frombuffer(base64.b64decode(d.trace.acc), "<i2").reshape(-1, 3)
+        start = round((d.trace.t0_us - T0_US) / 10_000)
+        assert (counts == crash().counts[start : start + len(counts)]).all()
+        assert d.occurred_us - d.trace.t0_us >= 6_000_000
+        assert d.reason_zh and d.reason_en and d.points and d.features["peak_g"] > 12
+        assert d.position is not None and d.detector
+    assert [d.version for d in said] == list(range(1, len(said) + 1))
+    assert len({d.incident for d in said}) == 1 and len(said[0].incident) == 16
+
+
+def test_riding_on_takes_an_alert_back_within_ten_seconds():
+    case = crash(after="ride")
+    said = run(case)
+    assert said[0].stage in ALERTS
+    assert said[-1].stage in (Stage.CANCELLED, Stage.DOWNGRADED)
+    assert (said[-1].received_us - said[0].occurred_us) / 1e6 <= 11.2
+
+
+def test_a_fall_without_a_head_strike_is_confirmed_by_turning_and_lying_still():
+    said = run(crash(peak_g=5.0, width_s=0.25))
+    assert said[-1].stage == Stage.CONFIRMED
+    assert said[-1].kind == Kind.FALL
+
+
+def test_lying_down_gently_is_no_fall():
+    rng = np.random.default_rng(0)
+    turn = np.linspace(0, np.pi / 2, 120)[:, None]
+    way = np.cos(turn) * [0, 0, 1.0] + np.sin(turn) * [1.0, 0, 0]
+    acc = np.concatenate([ride(8, rng, 0.02), way, lying(12, rng)])
+    acc[920:926] += blow(1.4, 0.06, (1.0, 0.0, 0.0))
+    assert run(Case(to_counts(acc), 923)) == []
+
+
+@pytest.mark.parametrize("peak_g", [4.0, 7.0, 10.0])
+def test_road_shocks_without_a_turn_do_not_alert(peak_g):
+    for seed in range(10):
+        assert run(crash(seed, peak_g=peak_g, width_s=0.06, after="ride"), speed_mps=6.0) == []
+
+
+def test_not_worn_does_not_alert_and_unknown_wear_does():
+    assert run(crash(), worn=int(Worn.NO)) == []
+    unknown = run(crash(), worn=int(Worn.UNKNOWN))
+    known = run(crash(), worn=int(Worn.YES))
+    assert [d.stage for d in unknown] == [d.stage for d in known]
+
+
+def test_a_known_standstill_blocks_the_fast_alert_but_not_the_confirmation():
+    said = run(crash(), speed_mps=0.0)
+    assert said[0].stage != Stage.FAST
+    assert said[-1].stage == Stage.CONFIRMED
+
+
+def test_a_crash_in_the_last_frame_before_silence_alerts_as_signal_lost():
+    case = crash()
+    fleet = Fleet()
+    end = case.impact + 15
+    assert feed(fleet, case.counts[:end], chunk=end) == []
+    last_us = T0_US + end * 10_000 + 200_000
+    assert fleet.advance(last_us + 2_900_000) == []
+    (said,) = fleet.advance(last_us + 3_100_000)
+    assert said.stage == Stage.FAST and said.signal_lost
+    assert "no signal" in said.reason_en and "失联" in said.reason_zh
+    assert fleet.advance(last_us + 9_000_000) == [], "silence is said once"
+
+
+def test_a_helmet_that_comes_back_after_silence_goes_on_with_its_incident():
+    case = crash()
+    fleet = Fleet()
+    end = case.impact + 15
+    feed(fleet, case.counts[:end], chunk=end)
+    (lost,) = fleet.advance(T0_US + 60_000_000)
+    later = feed(fleet, case.counts, chunk=100, start=end)
+    assert {d.incident for d in later} == {lost.incident}
+    assert later[-1].stage == Stage.CONFIRMED and not later[-1].signal_lost
+
+
+def test_a_gap_swallowing_the_aftermath_keeps_the_alert():
+    case = crash()
+    hit_frame = case.impact // 100
+    said = run(case, skip=set(range(hit_frame + 1, hit_frame + 4)))
+    assert said and all(d.stage in ALERTS for d in said)
+
+
+def test_a_frozen_sensor_is_not_stillness():
+    case = crash()
+    counts = case.counts.copy()
+    counts[case.impact + 40 :] = counts[case.impact + 40]
+    said = run(Case(counts, case.impact))
+    assert all(d.stage == Stage.FAST for d in said)
+    assert all(d.features.get("still_s", 0.0) == 0.0 for d in said)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_axis_that_sticks_at_its_rail_does_not_alert(axis):
+    counts = to_counts(ride(20, np.random.default_rng(3)))
+    counts[900:, axis] = 32700
+    assert run(Case(counts, 900)) == []
+
+
+def test_a_dead_axis_does_not_alert():
+    counts = to_counts(ride(20, np.random.default_rng(3)))
+    counts[900:, 2] = 0
+    assert run(Case(counts, 900)) == []
+
+
+def test_metres_per_second_squared_sent_as_g_do_not_alert():
+    counts = np.clip(to_counts(ride(30, np.random.default_rng(4))).astype(int) * 9.81, -32700, 32700)
+    assert run(Case(counts.astype(np.int16), 0)) == []
+
+
+def test_a_second_blow_within_thirty_seconds_joins_and_a_later_one_does_not():
+    rng = np.random.default_rng(5)
+
+    def twice(apart_s):
+        acc = np.concatenate([ride(8, rng), lying(apart_s + 12, rng)])
+        for at in (800, 800 + round(apart_s * 100)):
+            acc[at : at + 5] += blow(22, 0.05)
+        return run(Case(to_counts(acc), 802))
+
+    near, far = twice(20), twice(45)
+    assert len({d.incident for d in near}) == 1
+    assert len(near[-1].impacts_us) == 2
+    assert len({d.incident for d in far}) == 2
+
+
+def test_late_is_said_of_an_impact_that_was_old_when_it_arrived():
+    assert all(d.late for d in run(crash(), received_delay_us=600_000_000))
+    assert not any(d.late for d in run(crash()))
+
+
+def test_a_clipped_strike_is_a_lower_bound_and_says_so():
+    said = run(crash(peak_g=60.0))
+    assert said[0].severity_basis == "lower_bound" and said[0].quality == "C"
+    assert "≥" in said[0].reason_en and "≥" in said[0].reason_zh
+    assert not any(name.startswith("helmet_hic") for name in said[0].features)
+
+
+def test_a_high_range_part_publishes_hic_of_the_helmet():
+    case = crash(peak_g=15.0)
+    acc = np.repeat(case.counts * SCALE_G, 4, axis=0)
+    (incident,) = detect_recording(acc, 400.0, full_scale_g=200.0)
+    assert incident.quality == "B"
+    assert incident.features["helmet_hic15"] > 0
+
+
+def test_an_unknown_track_can_be_forgotten():
+    assert Fleet().forget(7) == []
+
+
+def test_a_track_that_changes_its_rate_starts_anew():
+    case = crash()
+    fleet = Fleet()
+    feed(fleet, case.counts[:500])
+    f = frames([("SF-1", 99, 500, case.counts[500:600])])
+    changed = type(f)(
+        **{n: getattr(f, n) for n in f.__dataclass_fields__ if n != "period_ns"},
+        period_ns=np.array([5_000_000], np.uint32),
+    )
+    assert fleet.push(changed, np.array([1]), np.array([500]), 0) == []
+    assert len(fleet) == 1
+
+
+def test_seconds_of_a_recording_survive_irregular_times():
+    case = crash()
+    n = len(case.counts)
+    t_s = np.arange(n) / 100 + np.random.default_rng(0).uniform(0, 0.003, n)
+    (incident,) = detect_recording(case.counts * SCALE_G, 100.0, full_scale_g=16.0, t_s=t_s)
+    assert incident.t_s == pytest.approx(case.impact / 100, abs=0.03)
+    assert incident.fast_at_s == pytest.approx(incident.t_s + 0.35, abs=0.02)
+    assert incident.confirmed_at_s == pytest.approx(incident.t_s + 2.0, abs=0.02)
