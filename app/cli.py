@@ -4,7 +4,7 @@ import importlib.metadata
 
 import click
 
-from app import logs, services
+from app import logs, reconcile, services
 from app.check import check
 from app.demo import demo
 from app.evaluate import evaluate
@@ -32,6 +32,7 @@ for _command in (
     simulate,
     replay,
     evaluate,
+    reconcile.command,
     check,
     bench,
 ):

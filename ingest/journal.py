@@ -235,6 +235,13 @@ class Outbox:
         rows = self._db.execute(f"SELECT {', '.join(names)} FROM rejected ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def rejected_since(self, at_us: int) -> Iterator[bytes]:
+        """The payloads (their first 4,096 bytes) of the inputs rejected since then, oldest first."""
+        for (payload,) in self._db.execute(
+            "SELECT payload FROM rejected WHERE at_us >= ? ORDER BY id", (at_us,)
+        ):
+            yield payload
+
     def close(self) -> None:
         """Lets go of the file."""
         self._db.close()
