@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 # Root installs Debian packages directly; everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench lock pictures clean
 
 demo: $(STAMP)
 	$(RUN)/helmetwatch demo
@@ -48,6 +48,10 @@ $(STAMP): requirements.lock pyproject.toml
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The screenshots of the documents.
+pictures: $(STAMP) system
+	$(RUN)/python docs/pictures/take.py
 
 # After changing dependencies in pyproject.toml.
 lock: $(STAMP)

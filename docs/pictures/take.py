@@ -1,0 +1,70 @@
+"""Takes the pictures of the documents from the running demonstration: `make pictures`."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HERE = Path(__file__).parent
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+def sign_in(browser: Browser, url: str, account: tuple[str, str], **context: object) -> Page:
+    """A page of somebody who has signed in."""
+    page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+    page.goto(url)
+    fields = page.locator("form input")
+    fields.nth(0).fill(account[0])
+    fields.nth(1).fill(account[1])
+    page.keyboard.press("Enter")
+    page.locator("input[type=password]").wait_for(state="hidden")
+    return page
+
+
+def take(browser: Browser, url: str, account: tuple[str, str]) -> None:
+    """One picture of each view."""
+    desk = {"width": 1440, "height": 900}
+    english = sign_in(browser, url, account, viewport=desk, locale="en-GB", color_scheme="dark")
+    chinese = sign_in(browser, url, account, viewport=desk, locale="zh-CN", color_scheme="dark")
+    phone = sign_in(browser, url, account, viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="light")
+    english.get_by_role("button", name="EN", exact=True).click()
+    english.wait_for_timeout(8_000)
+    english.screenshot(path=HERE / "fleet-en.png")
+    english.get_by_role("button", name="Acknowledge").first.wait_for(timeout=120_000)
+    # The traces are drawn up to two seconds after the impact by then.
+    english.wait_for_timeout(4_000)
+    for page, name in ((english, "desk-en"), (chinese, "desk-zh"), (phone, "phone-zh")):
+        page.keyboard.press("u")
+        page.wait_for_timeout(1_500)
+        page.screenshot(path=HERE / f"{name}.png")
+
+
+def main() -> None:
+    """Runs the demonstration until the pictures are taken."""
+    command = [sys.executable, "-m", "app.cli", "demo", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        said = ""
+        while "Ctrl-C stops" not in said:
+            said += process.stderr.readline() if process.stderr else ""
+        url, name, password = (
+            found[1] if (found := re.search(pattern, said)) else ""
+            for pattern in (r"the desk\s+(http\S+)", r"name\s+(\S+)", r"password\s+(\S+)")
+        )
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+            take(browser, url, (name, password))
+            browser.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(40)
+
+
+if __name__ == "__main__":
+    main()
