@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from browsers import Browsers
 from playwright.sync_api import Browser, Playwright, sync_playwright
-from real_desk import RealDesk
+from real_desk import Accounts, RealDesk
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = [
@@ -20,12 +20,17 @@ ARGS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
+    return Accounts(tmp_path_factory.mktemp("accounts"))
+
+
 @pytest.fixture
-def make_desk(tmp_path: Path) -> Iterator[Callable[..., RealDesk]]:
+def make_desk(tmp_path: Path, accounts: Accounts) -> Iterator[Callable[..., RealDesk]]:
     made: list[RealDesk] = []
 
     def make(**given: str) -> RealDesk:
-        made.append(RealDesk(tmp_path, **given))
+        made.append(RealDesk(tmp_path, accounts, **given))
         return made[-1]
 
     yield make

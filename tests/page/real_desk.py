@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import shutil
 import threading
 import time
 import urllib.request
@@ -96,12 +97,24 @@ class Wire:
         self.loop.loop.call_soon_threadsafe(self.server.close)
 
 
+class Accounts:
+    """A book with two people in it, made once: their passwords are slow to hash, as they should be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.book = folder / "alerts.db"
+        self.passwords = {
+            "wang": add_account(self.book, "wang", "王芳"),
+            "li": add_account(self.book, "li", "李明"),
+        }
+
+
 class RealDesk:
     """The desk on a free port, and a worker's way to talk to it."""
 
-    def __init__(self, folder: Path, riders: str = "") -> None:
+    def __init__(self, folder: Path, accounts: Accounts, riders: str = "") -> None:
         self.loop = Loop()
         book = folder / "alerts.db"
+        shutil.copy(accounts.book, book)
         names = folder / "riders.csv"
         names.write_text(
             "helmet,name,phone\nSF-000001,张三,+8613800000001\nSF-000002,李四,+8613800000002\n" + riders,
@@ -113,7 +126,7 @@ class RealDesk:
                 "web": {"port": 0},
             }
         )
-        self.passwords = {"wang": add_account(book, "wang", "王芳"), "li": add_account(book, "li", "李明")}
+        self.passwords = accounts.passwords
         self.numbers = itertools.count(1)
         self.start(0)
         self.wire = Wire(self.loop, self.port)

@@ -94,11 +94,12 @@ export class FleetMap {
   }
 
   fit() {
-    const spots = [...this.#store.helmets.values()].filter((helmet) => helmet.lat_deg !== null).map((helmet) => [helmet.lat_deg, helmet.lon_deg]);
-    for (const alert of this.#marked()) spots.push([alert.position.lat_deg, alert.position.lon_deg]);
+    const helmets = [...this.#store.helmets.values()].filter((helmet) => helmet.lat_deg !== null).map((helmet) => [helmet.lat_deg, helmet.lon_deg]);
+    const spots = helmets.concat(this.#marked().map((alert) => [alert.position.lat_deg, alert.position.lon_deg]));
     if (!spots.length || !this.#map.getSize().y) return;
     this.#map.fitBounds(L.latLngBounds(spots).pad(0.08), { maxZoom: 15, animate: false });
-    this.#fitted = true;
+    // Alerts are known before helmets are; the view settles once both are there.
+    this.#fitted = helmets.length > 0;
   }
 
   #start() {

@@ -97,7 +97,7 @@ export class Incident {
       h("div", { class: "incident-grid" },
         h("section", { class: "card times-card" }, p.times, p.facts), this.#map.root,
         h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record),
-        h("section", { class: "card trace-card" }, h("h2", {}, t("trace")), this.#chart.root),
+        h("section", { class: "card trace-card" }, this.#chart.root),
         p.evidence));
   }
 

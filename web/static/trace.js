@@ -35,7 +35,7 @@ export class TraceChart {
   show(trace, impacts_us, zero_us) {
     this.#destroy();
     if (!trace) {
-      this.root.replaceChildren(h("p", { class: "muted" }, t("no_trace")));
+      this.root.replaceChildren(h("h2", {}, t("trace")), h("p", { class: "muted" }, t("no_trace")));
       return;
     }
     const data = decode(trace, zero_us);
@@ -55,7 +55,7 @@ export class TraceChart {
 
   #caption(trace, peak_g, scaleFits) {
     const names = [t("resultant"), "x", "y", "z"];
-    return h("div", { class: "trace-head" },
+    return h("div", { class: "trace-head" }, h("h2", {}, t("trace")),
       names.map((name, i) => h("button", {
         type: "button", class: `toggle axis${i}`, "aria-pressed": String(this.#shown[i]),
         onclick: (event) => {
