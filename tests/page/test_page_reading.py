@@ -87,6 +87,7 @@ def test_every_word_has_the_contrast_that_wcag_aa_asks_for(
         found = desk.crash(severity=severity, late=severity == 2, signal_lost=severity == 3)
     expect(page.locator(".row")).to_have_count(4)
     page.locator(".row .acknowledge").nth(1).click()
+    expect(page.locator('.row[data-state="acknowledged"]')).to_have_count(1)
     desk.post("events", [{"helmet": found.helmet, "type": "ok", "t_us": now_us(), "received_us": now_us()}])
     expect(page.locator(".row.final")).to_have_count(3)
     for severity in (1, 2, 3, 4):
