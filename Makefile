@@ -26,10 +26,11 @@ bench: $(STAMP) system
 .PHONY: system
 system:
 	@missing=""; \
-	command -v mosquitto >/dev/null && command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto mosquitto-clients"; \
+	command -v mosquitto >/dev/null || missing="$$missing mosquitto"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v victoria-metrics >/dev/null || missing="$$missing victoria-metrics"; \
 	command -v influxd >/dev/null || missing="$$missing influxdb"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	fc-list 2>/dev/null | grep -qi wqy || missing="$$missing fontconfig fonts-wqy-zenhei"; \
 	if [ -n "$$missing" ]; then \
