@@ -249,7 +249,8 @@ def evaluate(
         click.echo(json.dumps(result, ensure_ascii=False))
     else:
         console = Console()
-        console.print(_table(by_group), width=max(console.width, _WIDTH))
+        console.width = max(console.width, _WIDTH)
+        console.print(_table(by_group))
 
 
 def _table(groups: dict[str, dict[str, Any]]) -> Table:

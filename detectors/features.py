@@ -76,6 +76,12 @@ def rest(window: Window, at: int) -> gravity.Posture:
     return gravity.UNKNOWN
 
 
+def violence_g(window: Window, at: int, end: int) -> float:
+    """RMS of the resultant minus 1 g around the peak: a fall unloads before it hits, lying down does neither."""
+    size = np.sqrt(np.square(_filled(_cut(window, at, -PEAK_S, PEAK_S, end))).sum(-1))
+    return float(np.sqrt(np.square(size - 1.0).mean()))
+
+
 def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -> dict[str, float]:
     """The impact itself: how hard, how sharp, how long, whether the sensor could follow it."""
     fs = window.fs_hz
@@ -95,7 +101,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "dv20_mps": float(injury.dv_mps(free, fs, _near_s(0.02, fs))),
         "dv50_mps": float(injury.dv_mps(free, fs, _near_s(0.05, fs))),
         "median_g": float(np.median(known)),
-        "violence_g": float(np.sqrt(np.square(known - 1.0).mean())),
+        "violence_g": violence_g(window, at, end),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
         "hidden_clip": float(largest > 0.55 * full_scale_g and _width(size) <= 3 and full_scale_g <= 32),

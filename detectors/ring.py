@@ -11,7 +11,8 @@ from core.model import Frames
 
 PRE_S = 6.0
 """Seconds before an impact that its features and its trace need."""
-RING_S = 7.0
+RING_S = 8.1
+"""What is before an impact, and a frame of 2 s in one piece."""
 CONTEXT = 16
 """Frames whose speed and wear are remembered."""
 
@@ -24,7 +25,7 @@ I64 = npt.NDArray[np.int64]
 
 
 class Ring:
-    """Memory of many helmets with the same rate, range and scale: 4.4 kB each at 100 Hz."""
+    """Memory of many helmets with the same rate, range and scale: 6.2 kB each at 100 Hz."""
 
     def __init__(self, period_ns: int, full_scale_g: float, g_per_count: float, gate_g: float) -> None:
         self.period_ns = period_ns

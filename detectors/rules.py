@@ -14,6 +14,10 @@ _HARD_PEAK_G = 4.0
 _NO_GRAVITY_G = 4.0
 """Median of the resultant over 0.6 s that no tumble reaches: m/s² sent as g reads 9.8."""
 _LYING_DEG = 65.0
+_STANDS_OUT = 1.2
+_RESTS_S = 2.0
+_CUT_S = 1.2
+"""Where no more samples will come, so much of the aftermath is enough to confirm."""
 _FREE_FALL_S = 0.25
 _SOON = ("tilt_early_deg", "tilt_2s_deg", "tilt_3s_deg")
 
@@ -59,11 +63,11 @@ def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdic
     total = sum(points.values())
     stage: Stage | None = None
     if total >= p.alert_points and f["worn"] != Worn.NO:
-        if (horizon_s >= 2 or cut) and _confirms(f, p, strike, fall, horizon_s, cut):
+        if horizon_s >= (_CUT_S if cut else 2.0) and _confirms(f, p, strike, fall, horizon_s, cut):
             stage = Stage.CONFIRMED
         elif strike and f["riding"] != 0:
             stage = Stage.FAST
-        elif horizon_s >= 0.85 and is_hard(f, p) and _at_least(f, "tilt_early_deg", _LYING_DEG):
+        elif (horizon_s >= 0.85 or cut) and is_hard(f, p) and _turned_at_once(f):
             stage = Stage.STANDARD
     against = _contradiction(f, p, horizon_s)
     return Verdict(stage if against is None else None, against, kind, points)
@@ -78,7 +82,7 @@ def withdraw(stage: Stage, verdict: Verdict, f: dict[str, float], p: Params) -> 
     if verdict.against is None or stage == Stage.CANCELLED:
         return stage
     if stage == Stage.CONFIRMED:
-        return Stage.DOWNGRADED if f["speed_after_mps"] >= p.riding_mps else stage
+        return Stage.DOWNGRADED if _rides_on(f, p) else stage
     return verdict.against
 
 
@@ -96,7 +100,7 @@ def _points(f: dict[str, float], p: Params, strike: bool, fall: bool) -> dict[st
         "worn": 0.5 if f["worn"] == Worn.YES else -3.0 if f["worn"] == Worn.NO else 0.0,
         "still": 0.5 if f.get("still_s", nan) >= 1.0 else 0.0,
         "moving": -1.0 if moving and rested < p.upright_deg else 0.0,
-        "rides_on": -3.0 if f["speed_after_mps"] >= p.riding_mps else 0.0,
+        "rides_on": -3.0 if _rides_on(f, p) else 0.0,
         "free_fall": -2.0 if f["riding"] == 0 and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
     }
     return {name: value for name, value in out.items() if value}
@@ -111,7 +115,7 @@ def _confirms(f: dict[str, float], p: Params, strike: bool, fall: bool, horizon_
     if strike or is_hard(f, p):
         if late >= p.tilt_deg and max(soon) >= p.tilt_deg:
             return True
-        if _at_least(f, "tilt_early_deg", _LYING_DEG) and (late >= p.upright_deg or (cut and late != late)):
+        if _turned_at_once(f) and (late >= p.upright_deg or (cut and late != late)):
             return True
         rode = f["riding"] == 1 or f["vibration_before_g"] >= p.riding_vibration_g
         return strike and horizon_s >= 10 and rode and late >= 15 and f.get("still_s", nan) >= 6
@@ -121,12 +125,26 @@ def _confirms(f: dict[str, float], p: Params, strike: bool, fall: bool, horizon_
 def _contradiction(f: dict[str, float], p: Params, horizon_s: float) -> Stage | None:
     if horizon_s < 2:
         return None
-    if f["speed_after_mps"] >= p.riding_mps:
+    if _rides_on(f, p):
         return Stage.CANCELLED
     upright = f.get("tilt_deg", nan) < p.upright_deg
     if upright and _moving(f, p):
         return Stage.CANCELLED
     return Stage.DOWNGRADED if upright and horizon_s >= 10 else None
+
+
+def _turned_at_once(f: dict[str, float]) -> bool:
+    """Whether the helmet lay within a second of a blow that stood out from what went before.
+
+    A mean over 0.3 s of running is not gravity; only a blow harder than the running makes it worth believing.
+    """
+    stands_out = not f["violence_g"] < _STANDS_OUT * f["vibration_before_g"]
+    return stands_out and _at_least(f, "tilt_early_deg", _LYING_DEG)
+
+
+def _rides_on(f: dict[str, float], p: Params) -> bool:
+    """Whether speed says so and the helmet does not lie motionless: then the speed is an old one."""
+    return f["speed_after_mps"] >= p.riding_mps and not f.get("still_s", nan) >= _RESTS_S
 
 
 def _moving(f: dict[str, float], p: Params) -> bool:

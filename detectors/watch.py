@@ -91,9 +91,8 @@ class Watch:
         out = []
         for at in sorted(self._impacts):
             impact = self._impacts[at]
-            due = [h for d, a, h in self._due if a == at]
-            if due:
-                out += self._decide(impact, HORIZONS_S[min(due)], end, cut=True)
+            if any(a == at for _, a, _ in self._due):
+                out += self._decide(impact, (end - at) / self.window.fs_hz, end, cut=True)
         self.silenced = True
         return out
 
@@ -134,8 +133,17 @@ class Watch:
             return earlier[-1].up
         return features.rest(self.window, at)
 
+    def _matters(self, at: int, end: int) -> bool:
+        """A cheap look: most of what passes the gate is a road."""
+        peak = float(np.square(self.window.g(at, at + 1)).sum())
+        violence_g = features.violence_g(self.window, at, end)
+        return peak >= self.params.strike_g**2 or violence_g >= self.params.fall_violence_g
+
     def _decide(self, impact: Impact, horizon_s: float, end: int, cut: bool) -> list[Decision]:
         p, at = self.params, impact.at
+        if not impact.whole and not self._matters(at, end):
+            self._drop(impact, cut)
+            return []
         if impact.up is None:
             impact.up = self._rest(at)
         if not impact.whole:
@@ -209,8 +217,8 @@ class Watch:
         return next((f.head, f.start) for f in reversed(self.frames) if f.start <= at and f.head is not None)
 
     def _drop(self, impact: Impact, cut: bool) -> None:
-        """Follows an impact no longer; not while its samples are incomplete, more may make it count."""
-        if cut and not impact.whole:
+        """Follows an impact no longer; where the samples just ran out, more may yet make it count."""
+        if cut:
             return
         self._impacts.pop(impact.at, None)
         self._due = [entry for entry in self._due if entry[1] != impact.at]
