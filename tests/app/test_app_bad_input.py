@@ -62,7 +62,8 @@ def test_each_kind_of_bad_frame_is_counted_by_its_reason_and_the_stream_goes_on(
         }
         stack.wait("good frames are stored", lambda: not metrics(stack)["helmetwatch_telemetry_rows_waiting"])
         store = open_store(load(stack.config).storage)
-        kept = [name for name, _, _ in store.keys() if name == fleet.ids[0]]
+        stored = list(store.keys())
+        kept = [name for name, _, _ in stored if name == fleet.ids[0]]
         store.close()
         outbox = Outbox(Path(load(stack.config).ingest.journal.path))
         rejected = outbox.rejected()
