@@ -32,7 +32,9 @@ def take(browser: Browser, url: str, account: tuple[str, str]) -> None:
     desk = {"width": 1440, "height": 900}
     english = sign_in(browser, url, account, viewport=desk, locale="en-GB", color_scheme="dark")
     chinese = sign_in(browser, url, account, viewport=desk, locale="zh-CN", color_scheme="dark")
-    phone = sign_in(browser, url, account, viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="light")
+    phone = sign_in(
+        browser, url, account, viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="light"
+    )
     english.get_by_role("button", name="EN", exact=True).click()
     english.wait_for_timeout(8_000)
     english.screenshot(path=HERE / "fleet-en.png")
