@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import Mosquitto, free_port
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from servers import Mosquitto, free_port
 
 from app.check import check, examine
 from app.findings import judge

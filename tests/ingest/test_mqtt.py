@@ -135,7 +135,7 @@ def test_refused_credentials_are_not_hammered(mosquitto: Callable, tmp_path: Pat
 
 
 def test_a_broker_that_knows_only_mqtt_3_1_1_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
-    from conftest import free_port, wait_for_port
+    from servers import free_port, wait_for_port
 
     from app.broker import write_config
 

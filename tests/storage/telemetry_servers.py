@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import ClientSession, web
-from conftest import free_port, wait_for_port
+from servers import free_port, wait_for_port
 
 from core.model import TELEMETRY
 
