@@ -37,6 +37,7 @@ ROWS_DROPPED = Counter(
     "helmetwatch_telemetry_rows_dropped", "Oldest telemetry rows given up: the journal was full"
 )
 ROWS_WAITING = Gauge("helmetwatch_telemetry_rows_waiting", "Telemetry rows the store has not taken yet")
+JOURNAL_LOST = Counter("helmetwatch_journal_lost", "Entries of the journal lost to a damaged file", ["what"])
 STORE_WRITES = Counter("helmetwatch_store_writes", "Tries to write to the telemetry store", ["outcome"])
 
 CHANGES = Counter("helmetwatch_alert_changes", "Lines written into alerts' timelines", ["type", "state"])

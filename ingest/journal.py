@@ -5,10 +5,10 @@ which the next tick's transaction strikes off. So nothing slow ever holds the wr
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,35 +21,18 @@ from pydantic import TypeAdapter
 
 from core import metrics
 from core.model import TELEMETRY, Detection, HelmetEvent, Rejected
+from ingest import journal_file
 from ingest.codec import Message
+from ingest.journal_file import JournalError
 
 log = structlog.get_logger()
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS raw (id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, block BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS telemetry (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, block BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, body TEXT NOT NULL,
-    at_us INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting'
-);
-CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (id) WHERE state = 'waiting';
-CREATE TABLE IF NOT EXISTS rejected (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL, payload BLOB NOT NULL
-);
-"""
 _DAY_US = 86_400_000_000
 _REJECTED_KEPT = 10_000
 _HEAD = struct.Struct("<qHI")
 
 _DETECTION = TypeAdapter(Detection)
 _EVENT = TypeAdapter(HelmetEvent)
-
-
-class JournalError(Exception):
-    """The journal cannot be opened; the message says what to do."""
 
 
 @dataclass(slots=True)
@@ -84,15 +67,23 @@ class Waiting(NamedTuple):
 
 
 class Journal:
-    """The write side, owned by the worker's loop. Raises `JournalError` where another worker has the file."""
+    """The write side, owned by the worker's loop.
+
+    Raises `JournalError` where another worker has the file, or disk or rights forbid to use it; a damaged file
+    does not stop it (`ingest.journal_file`).
+    """
 
     def __init__(self, path: Path, raw_s: float = 30.0, max_mb: int = 2048) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._raw_us = int(raw_s * 1e6)
         self._max_bytes = max_mb << 20
-        self._lock = _lock(path.with_name(path.name + ".lock"))
-        self._db = self._open()
+        self._lock = journal_file.lock(path)
+        try:
+            self._db = journal_file.open_file(path)
+        except JournalError:
+            os.close(self._lock)
+            raise
         # Telemetry waiting, oldest first: (id, bytes, rows), so that the bound costs no query.
         self._blocks = {
             i: (size, rows)
@@ -100,28 +91,24 @@ class Journal:
         }
         self._waiting_bytes = sum(size for size, _ in self._blocks.values())
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return _connect(self.path)
-        except sqlite3.DatabaseError as error:
-            broken = self.path.with_name(f"{self.path.name}.broken-{os.getpid()}")
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self.path.with_name(self.path.name + suffix).rename(f"{broken}{suffix}")
-            log.error("journal.broken", error=str(error), kept_as=str(broken))
-            return _connect(self.path)
-
     def commit(self, tick: Tick, taken: Taken) -> None:
         """Makes a tick durable. Raises `sqlite3.Error` with nothing of it written."""
         blocks: dict[int, tuple[int, int]] = {}
         with self._transaction() as db:
             if tick.raw:
-                db.execute("INSERT INTO raw (now_us, block) VALUES (?, ?)", (tick.now_us, _pack(tick.raw)))
+                packed = _pack(tick.raw)
+                db.execute(
+                    "INSERT INTO raw (now_us, block, crc) VALUES (?, ?, ?)",
+                    (tick.now_us, packed, zlib.crc32(packed)),
+                )
                 db.execute("DELETE FROM raw WHERE now_us < ?", (tick.now_us - self._raw_us,))
             if tick.telemetry:
                 rows = np.concatenate(tick.telemetry)
                 block = rows.tobytes()
-                cursor = db.execute("INSERT INTO telemetry (rows, block) VALUES (?, ?)", (len(rows), block))
+                cursor = db.execute(
+                    "INSERT INTO telemetry (rows, block, crc) VALUES (?, ?, ?)",
+                    (len(rows), block, zlib.crc32(block)),
+                )
                 blocks[cursor.lastrowid or 0] = (len(block), len(rows))
             posts = [
                 (f"{d.incident}:{d.version}", "detection", _DETECTION.dump_json(d).decode())
@@ -130,8 +117,8 @@ class Journal:
                 (f"{e.helmet}:{e.type}:{e.t_us}", "event", _EVENT.dump_json(e).decode()) for e in tick.events
             ]
             db.executemany(
-                "INSERT OR IGNORE INTO outbox (key, kind, body, at_us) VALUES (?, ?, ?, ?)",
-                [(*post, tick.now_us) for post in posts],
+                "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) VALUES (?, ?, ?, ?, ?)",
+                [(key, kind, body, zlib.crc32(body.encode()), tick.now_us) for key, kind, body in posts],
             )
             if tick.rejected:
                 db.executemany(
@@ -176,8 +163,13 @@ class Journal:
 
     def raw(self) -> Iterator[tuple[int, list[Message]]]:
         """The kept raw messages, oldest first, with the time of the tick they were processed in."""
-        for now_us, block in self._db.execute("SELECT now_us, block FROM raw ORDER BY id"):
-            yield now_us, _unpack(block)
+        for number, now_us, block, crc in self._db.execute(
+            "SELECT id, now_us, block, crc FROM raw ORDER BY id"
+        ):
+            if _sound(block, crc):
+                yield now_us, _unpack(block)
+            else:
+                _note_damage("raw", number)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -201,28 +193,44 @@ class Outbox:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+        # A flipped byte in a text must not stop the relay.
+        self._db.text_factory = lambda text: text.decode(errors="replace")
+        self._damaged: set[int] = set()
 
     def waiting(self, after: int, limit: int = 100) -> list[Waiting]:
         """Detections and events the desk has not taken, in order."""
         rows = self._db.execute(
-            "SELECT id, kind, body FROM outbox WHERE state = 'waiting' AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id, kind, body, crc FROM outbox WHERE state = 'waiting' AND id > ? ORDER BY id LIMIT ?",
             (after, limit),
         )
-        return [Waiting(*row) for row in rows]
+        waiting = []
+        for number, kind, body, crc in rows:
+            if not _sound(body.encode(), crc) and number not in self._damaged:
+                # It goes to the desk all the same, which takes what makes sense: a crash may be in it.
+                self._damaged.add(number)
+                _note_damage("outbox", number)
+            waiting.append(Waiting(number, kind, body))
+        return waiting
 
     def count(self) -> int:
         """How many detections and events the desk has not taken."""
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE state = 'waiting'").fetchone()[0])
 
     def telemetry(self, after: int, rows: int) -> tuple[list[int], npt.NDArray[np.void]]:
-        """The next telemetry blocks, at least one and about `rows` rows, with their ids."""
+        """The next telemetry blocks, at least one and about `rows` rows, with their ids.
+
+        The rows of a damaged block are left out, and counted.
+        """
         ids: list[int] = []
         parts: list[npt.NDArray[np.void]] = []
         found = 0
-        for i, block in self._db.execute(
-            "SELECT id, block FROM telemetry WHERE id > ? ORDER BY id", (after,)
+        for i, block, crc in self._db.execute(
+            "SELECT id, block, crc FROM telemetry WHERE id > ? ORDER BY id", (after,)
         ):
             ids.append(i)
+            if not _sound(block, crc):
+                _note_damage("telemetry", i)
+                block = b""
             parts.append(np.frombuffer(block, TELEMETRY))
             found += len(parts[-1])
             if found >= rows:
@@ -247,30 +255,14 @@ class Outbox:
         self._db.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    # FULL: what we acknowledge must survive a power cut, not only our own death.
-    db.execute("PRAGMA synchronous = FULL")
-    db.executescript(_SCHEMA)
-    if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-        db.close()
-        raise sqlite3.DatabaseError("quick_check found damage")
-    return db
+def _sound(block: bytes, crc: int | None) -> bool:
+    """Whether an entry is as it was written; journals of version 0.1 have no checksums."""
+    return crc is None or zlib.crc32(block) == crc
 
 
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise JournalError(
-            f"another worker uses the journal {path.name.removesuffix('.lock')}: stop it, or give this one a "
-            "name, a journal and shards of its own (ingest.worker, ingest.journal.path, ingest.shards)"
-        ) from None
-    return descriptor
+def _note_damage(what: str, number: int) -> None:
+    metrics.JOURNAL_LOST.labels(what).inc()
+    log.error("journal.damaged", what=what, id=number)
 
 
 def _pack(messages: list[Message]) -> bytes:

@@ -1,0 +1,217 @@
+"""A bad disk: wherever the journal is cut or a bit of it flipped, the start goes on, and what is lost is counted."""
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from frames import NOW_US
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journals import NOTHING, detection, left_by_kill, lost, rows, wal
+
+from core.model import Reason, Rejected
+from ingest.codec import Message
+from ingest.journal import Journal, JournalError, Outbox, Tick
+
+COMMITS = 40
+ROWS = 20
+HARD = settings(max_examples=120, deadline=None)
+WHOLE = [f"i{k}:{version}" for k in range(COMMITS) for version in (1, 2)]
+
+
+def fill(journal: Journal) -> None:
+    for k in range(COMMITS):
+        bad = (Message("t", b"\0" * 300, NOW_US), Rejected("t", Reason.SIZE, "short"))
+        journal.commit(
+            Tick(
+                NOW_US + k,
+                raw=[Message("helmets/3f/SF-1/motion", bytes([k]) * 700, NOW_US)],
+                telemetry=[rows(ROWS, k * ROWS)],
+                detections=[detection(f"i{k}"), detection(f"i{k}", 2)],
+                rejected=[bad],
+            ),
+            NOTHING,
+        )
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal whose worker was killed: everything is in the log."""
+    folder = tmp_path_factory.mktemp("journal")
+    journal = Journal(folder / "j.db")
+    fill(journal)
+    left = left_by_kill(folder / "j.db", folder / "killed")
+    journal.close()
+    return left
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal that was closed: everything is in the main file."""
+    journal = Journal(tmp_path_factory.mktemp("journal") / "j.db")
+    fill(journal)
+    journal.close()
+    return journal.path
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def start(path: Path) -> tuple[dict[str, str], list[int], int]:
+    """Starts on a journal and does a turn: undamaged detections that wait, rows that wait, raw messages kept."""
+    journal, outbox = Journal(path), Outbox(path)
+    try:
+        journal.commit(Tick(NOW_US + COMMITS, detections=[detection("after")]), NOTHING)
+        waiting = outbox.waiting(0, 10**6)
+        assert json.loads(waiting[-1].body)["incident"] == "after"
+        _, found = outbox.telemetry(0, 10**9)
+        return (
+            {key_of(w.body): w.body for w in waiting[:-1] if w.id not in outbox._damaged},
+            found["seq"].tolist(),
+            sum(len(messages) for _, messages in journal.raw()),
+        )
+    finally:
+        outbox.close()
+        journal.close()
+
+
+def key_of(body: str) -> str:
+    read = json.loads(body)
+    return f"{read['incident']}:{read['version']}"
+
+
+def flipped(path: Path, at: int, bit: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def check(path: Path) -> None:
+    """Starts, and holds what came of it against what was committed."""
+    before = lost()
+    waiting, found, raw = start(path)
+    whole = (set(WHOLE), list(range(COMMITS * ROWS)), COMMITS)
+    assert waiting.keys() <= whole[0] and set(found) <= set(whole[1])
+    for key, body in waiting.items():
+        incident, version = key.split(":")
+        assert body == body_of(incident, int(version))
+    if (set(waiting), found, raw) != whole:
+        assert lost() > before, "something is missing and was not counted"
+
+
+def body_of(incident: str, version: int) -> str:
+    from ingest.journal import _DETECTION
+
+    return _DETECTION.dump_json(detection(incident, version)).decode()
+
+
+@HARD
+@given(data=st.data())
+def test_a_flipped_bit_of_the_main_file(data: st.DataObject, stopped: Path) -> None:
+    size = stopped.stat().st_size
+    # The first page holds the header and the schema: as many tries there as everywhere else.
+    at = data.draw(st.one_of(st.integers(0, size - 1), st.integers(0, 4095)), label="at")
+    with tempfile.TemporaryDirectory() as name:
+        path = left_by_kill(stopped, Path(name) / "copy")
+        flipped(path, at, data.draw(st.integers(0, 7), label="bit"))
+        check(path)
+
+
+@HARD
+@given(data=st.data())
+def test_a_main_file_cut_short(data: st.DataObject, stopped: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = left_by_kill(stopped, Path(name) / "copy")
+        os.truncate(path, data.draw(st.integers(1, path.stat().st_size - 1), label="length left"))
+        check(path)
+
+
+@HARD
+@given(data=st.data())
+def test_a_flipped_bit_of_the_log(data: st.DataObject, killed: Path) -> None:
+    size = wal(killed).stat().st_size
+    at = data.draw(st.one_of(st.integers(0, size - 1), st.integers(0, 31)), label="at")
+    with tempfile.TemporaryDirectory() as name:
+        path = left_by_kill(killed, Path(name) / "copy")
+        flipped(wal(path), at, data.draw(st.integers(0, 7), label="bit"))
+        check(path)
+
+
+def test_most_of_a_damaged_file_is_saved_detections_among_it(stopped: Path, folder: Path) -> None:
+    """A page of the telemetry is overwritten: everything else is in the new file, and the old one is kept."""
+    path = left_by_kill(stopped, folder / "copy")
+    with path.open("r+b") as file:
+        place = file.read().rindex(rows(ROWS, 20 * ROWS).tobytes()[:200]) // 4096 * 4096
+        file.seek(place)
+        file.write(b"\xff" * 4096)
+    before = lost("telemetry")
+    waiting, found, _ = start(path)
+    assert list(waiting) == WHOLE
+    assert len(found) > COMMITS * ROWS * 0.8
+    assert lost("telemetry") > before
+    assert [p.name for p in path.parent.glob("j.db.broken-*")]
+
+
+def test_a_flipped_log_says_how_many_commits_are_gone_and_keeps_the_log(killed: Path, folder: Path) -> None:
+    path = left_by_kill(killed, folder / "copy")
+    flipped(wal(path), wal(path).stat().st_size // 2, 3)
+    before = lost("commits")
+    waiting, _, _ = start(path)
+    gone = (len(WHOLE) - len(waiting)) / 2
+    assert lost("commits") - before == gone > 5
+    assert len(list(path.parent.glob("j.db.broken-*-wal"))) == 1
+    before = lost("commits")
+    start(path)
+    assert lost("commits") == before, "a loss is counted once"
+
+
+def test_a_full_disk_at_the_start_is_no_damage(stopped: Path, folder: Path) -> None:
+    """The file stays where it is and the worker says what to do, instead of beginning a new journal."""
+    path = left_by_kill(stopped, folder / "copy")
+    path.chmod(0o400)
+    holder = sqlite3.connect(path)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(path)
+    holder.close()
+    assert not list(path.parent.glob("*broken*"))
+    waiting, _, _ = start(path)
+    assert list(waiting) == WHOLE
+
+
+def test_a_journal_without_checksums_of_an_older_version_goes_on(folder: Path) -> None:
+    path = folder / "j.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(
+            """CREATE TABLE raw (id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, block BLOB NOT NULL);
+            CREATE TABLE telemetry (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, block BLOB NOT NULL);
+            CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
+                kind TEXT NOT NULL, body TEXT NOT NULL, at_us INTEGER NOT NULL,
+                state TEXT NOT NULL DEFAULT 'waiting');"""
+        )
+        body = body_of("i0", 1)
+        db.execute("INSERT INTO outbox (key, kind, body, at_us) VALUES ('i0:1', 'detection', ?, 0)", (body,))
+    db.close()
+    before = lost()
+    waiting, _, _ = start(path)
+    assert waiting == {"i0:1": body} and lost() == before
+
+
+def test_a_destroyed_first_page_costs_nothing(stopped: Path, folder: Path) -> None:
+    """Without it SQLite does not even know a database; every other page is as it was."""
+    path = left_by_kill(stopped, folder / "copy")
+    with path.open("r+b") as file:
+        file.write(os.urandom(4096))
+    waiting, found, raw = start(path)
+    assert (list(waiting), found, raw) == (WHOLE, list(range(COMMITS * ROWS)), COMMITS)

@@ -1,0 +1,205 @@
+"""Journal and outbox against a model of dictionaries, through commits, kills, torn logs, deliveries and refusals."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+from frames import NOW_US
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from journals import detection, left_by_kill, lost, rows, wal
+
+from core import metrics
+from core.model import Reason, Rejected
+from ingest.codec import Message
+from ingest.journal import Journal, Outbox, Taken, Tick
+
+MAX_MB = 1
+"""A small bound, so that it is reached."""
+WAL_MAX = 2 << 20
+"""The log is torn only while it was never restarted: then its length says which commits it holds."""
+
+
+class Model:
+    """What a journal must hold, in plain dictionaries."""
+
+    def __init__(self) -> None:
+        self.outbox: dict[str, str] = {}
+        self.telemetry: dict[int, set[int]] = {}
+        """Blocks by their number of commit, oldest first, with the sequence numbers of their rows."""
+        self.dropped: set[int] = set()
+        self.raw: list[bytes] = []
+        self.rejected = 0
+
+    def copy(self) -> "Model":
+        other = Model()
+        other.outbox, other.telemetry = dict(self.outbox), dict(self.telemetry)
+        other.dropped, other.raw, other.rejected = set(self.dropped), list(self.raw), self.rejected
+        return other
+
+
+class JournalMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="journal-model-"))
+        self.life = 0
+        self.path = self.folder / "0" / "j.db"
+        self.journal = Journal(self.path, max_mb=MAX_MB)
+        self.outbox = Outbox(self.path)
+        self.model = Model()
+        self.history: list[tuple[int, Model]] = [(0, self.model.copy())]
+        """Length of the log after each commit of this life, and what the journal held then."""
+        self.next_row = self.next_incident = self.next_raw = 0
+        self.desk: list[str] = []
+        """What the desk has taken, in order; repeats are allowed, gaps are not."""
+        self.store: set[int] = set()
+        self.forgotten: set[str] = set()
+        self.last_outbox = self.last_telemetry = 0
+        self.taken_outbox: list[tuple[str, int, str]] = []
+        self.taken_telemetry: list[tuple[int, set[int]]] = []
+
+    def commit(self, tick: Tick) -> None:
+        taken = Taken([(state, i) for state, i, _ in self.taken_outbox], [i for i, _ in self.taken_telemetry])
+        self.journal.commit(tick, taken)
+        for state, _, key in self.taken_outbox:
+            self.model.outbox[key] = state
+        for _, numbers in self.taken_telemetry:
+            self.model.telemetry = {k: v for k, v in self.model.telemetry.items() if v != numbers}
+        self.taken_outbox, self.taken_telemetry = [], []
+        self.history.append((wal(self.path).stat().st_size, self.model.copy()))
+
+    @rule(versions=st.integers(0, 3), count=st.integers(0, 5), again=st.booleans(), reject=st.booleans())
+    def publish(self, versions: int, count: int, again: bool, reject: bool) -> None:
+        """A turn of the loop; sometimes the detector repeats what it said before."""
+        tick = Tick(NOW_US)
+        if again and self.next_incident:
+            tick.detections.append(detection(f"i{self.next_incident - 1}", 1))
+            self.model.outbox.setdefault(f"i{self.next_incident - 1}:1", "waiting")
+        for version in range(1, versions + 1):
+            tick.detections.append(detection(f"i{self.next_incident}", version))
+            self.model.outbox[f"i{self.next_incident}:{version}"] = "waiting"
+        self.next_incident += versions > 0
+        if count:
+            tick.telemetry.append(rows(count, self.next_row))
+            self.model.telemetry[self.next_row] = set(range(self.next_row, self.next_row + count))
+            self.next_row += count
+            tick.raw.append(Message("t", b"%d" % self.next_raw, NOW_US))
+            self.model.raw.append(b"%d" % self.next_raw)
+            self.next_raw += 1
+        if reject:
+            tick.rejected.append((Message("t", b"x", NOW_US), Rejected("t", Reason.SIZE, "1 byte")))
+            self.model.rejected += 1
+        self.commit(tick)
+
+    @rule()
+    def outage_fills_the_journal(self) -> None:
+        """More telemetry than the bound allows: the oldest goes, counted."""
+        before = metrics.ROWS_DROPPED._value.get()
+        block = rows(4000, self.next_row)
+        self.model.telemetry[self.next_row] = set(range(self.next_row, self.next_row + 4000))
+        self.next_row += 4000
+        # The model must know what goes before the commit notes its state.
+        gone = set(self.model.telemetry) - self.fitting(block.itemsize)
+        dropped = set[int]().union(*(self.model.telemetry.pop(k) for k in gone), set())
+        self.model.dropped |= dropped
+        self.taken_telemetry = []
+        self.last_telemetry = 0
+        self.commit(Tick(NOW_US, telemetry=[block]))
+        assert metrics.ROWS_DROPPED._value.get() - before == len(dropped)
+
+    def fitting(self, row_bytes: int) -> set[int]:
+        kept: set[int] = set()
+        size = 0
+        for k, numbers in reversed(self.model.telemetry.items()):
+            size += len(numbers) * row_bytes
+            if size > MAX_MB << 20:
+                break
+            kept.add(k)
+        return kept
+
+    @rule(outcome=st.sampled_from(["taken", "refused", "timeout"]), limit=st.integers(1, 4))
+    def desk_answers(self, outcome: str, limit: int) -> None:
+        """The relay hands over what waits; what the desk took is struck off by the next commit, not before."""
+        waiting = self.outbox.waiting(self.last_outbox, limit)
+        if not waiting:
+            return
+        keys = [key_of(w.body) for w in waiting]
+        if outcome == "taken" or outcome == "timeout":  # a desk may take and be too slow to say so
+            self.desk += keys
+        if outcome != "timeout":
+            self.last_outbox = waiting[-1].id
+            self.taken_outbox += [(outcome, w.id, key) for w, key in zip(waiting, keys, strict=True)]
+            self.forgotten |= set(keys) if outcome == "refused" else set()
+
+    @rule(accepted=st.booleans())
+    def store_answers(self, accepted: bool) -> None:
+        ids, found = self.outbox.telemetry(self.last_telemetry, 1)
+        if not ids:
+            return
+        numbers = {int(n) for n in found["seq"]}
+        self.store |= numbers  # also where it answers too late
+        if accepted:
+            self.last_telemetry = ids[-1]
+            self.taken_telemetry.append((ids[0], numbers))
+
+    @rule()
+    def killed_and_started_again(self) -> None:
+        self.reopen(cut=None)
+
+    @precondition(lambda self: 32 < self.history[-1][0] < WAL_MAX)
+    @rule(data=st.data())
+    def power_cut_tears_the_log(self, data: st.DataObject) -> None:
+        """The end of the log is missing: whole commits are gone, never half of one."""
+        self.reopen(cut=data.draw(st.integers(0, self.history[-1][0]), label="length left"))
+
+    def reopen(self, cut: int | None) -> None:
+        self.life += 1
+        before = lost()
+        path = left_by_kill(self.path, self.folder / str(self.life))
+        self.journal.close()
+        self.outbox.close()
+        if cut is not None:
+            with wal(path).open("r+b") as file:
+                file.truncate(cut)
+            self.model = [model for size, model in self.history if size <= cut][-1].copy()
+        self.path = path
+        self.journal, self.outbox = Journal(path, max_mb=MAX_MB), Outbox(path)
+        self.last_outbox = self.last_telemetry = 0
+        self.taken_outbox, self.taken_telemetry = [], []
+        self.history = [(0, self.model.copy())]
+        assert lost() == before, "a log that ends early is no damage: what it held was never acknowledged"
+        assert [m.payload for _, ms in self.journal.raw() for m in ms] == self.model.raw
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        waiting = [key_of(w.body) for w in self.outbox.waiting(0, 10**6)]
+        assert waiting == [key for key, state in self.model.outbox.items() if state == "waiting"]
+        _, found = self.outbox.telemetry(0, 10**9)
+        assert found["seq"].tolist() == [
+            n for numbers in self.model.telemetry.values() for n in sorted(numbers)
+        ]
+        assert self.journal.rows_waiting == len(found)
+        assert found.nbytes <= MAX_MB << 20
+        assert len(self.outbox.rejected(10**6)) == self.model.rejected
+
+    @invariant()
+    def nothing_committed_is_unaccounted_for(self) -> None:
+        """Every committed entry waits, was taken or was refused; every row waits, is stored or was dropped."""
+        for key, state in self.model.outbox.items():
+            assert state == "waiting" or key in self.desk or key in self.forgotten
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.outbox.close()
+        shutil.rmtree(self.folder)
+
+
+def key_of(body: str) -> str:
+    read = json.loads(body)
+    return f"{read['incident']}:{read['version']}"
+
+
+JournalMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestJournalAgainstTheModel = JournalMachine.TestCase
