@@ -124,15 +124,15 @@ def aftermath(window: Window, at: int, end: int, up_g: Array) -> dict[str, float
     """Attitude and movement after the impact, as far as sample `end`."""
     fs = window.fs_hz
     early = gravity.posture(_cut(window, at, *_EARLY_S, end), fs)
-    out = {"tilt_early_deg": gravity.tilt_deg(up_g, early.mean_g)}
+    out = {"tilt_early_deg": gravity.tilt_deg(up_g, early.up_g)}
     for name, (start_s, stop_s) in _LATE_S.items():
         part = _cut(window, at, start_s, stop_s, end)
         # The samples decide, not the horizon's name: a track that ends early is judged by what it has.
         if len(part) < 0.5 * fs:
             break
         late = gravity.posture(part, fs)
-        out[name] = gravity.tilt_deg(up_g, late.mean_g)
-        if not np.isnan(late.mean_g[0]):
+        out[name] = gravity.tilt_deg(up_g, late.up_g)
+        if not np.isnan(late.up_g[0]):
             out["tilt_deg"] = out[name]
             out["spread_g"], out["vibration_g"] = late.spread_g, late.vibration_g
     out["still_s"] = _still_s(window, at, end)

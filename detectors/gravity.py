@@ -21,10 +21,11 @@ _WALK_HZ = (1.4, 2.6)
 class Posture(NamedTuple):
     """What a window says about attitude and rest; NaN where it cannot tell."""
 
-    mean_g: Array
-    """(3,) mean specific force: up, where the helmet is not accelerating."""
+    up_g: Array
+    """(3,) median specific force: up, where the helmet is not accelerating. A blow of 80 g in the window would
+    turn its mean, but not its median."""
     spread_g: float
-    """Largest deviation of any axis from its mean."""
+    """Largest deviation of any axis from its median."""
     vibration_g: float
     """RMS of the resultant above about 1 Hz."""
 
@@ -37,8 +38,8 @@ def posture(acc_g: Array, fs_hz: float) -> Posture:
     a = acc_g[~np.isnan(acc_g[:, 0])]
     if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a):
         return UNKNOWN
-    mean = a.mean(0)
-    return Posture(mean, float(np.abs(a - mean).max()), vibration_g(a, fs_hz))
+    up = np.median(a, axis=0)
+    return Posture(up, float(np.abs(a - up).max()), vibration_g(a, fs_hz))
 
 
 def frozen(acc_g: Array) -> bool:
@@ -47,7 +48,7 @@ def frozen(acc_g: Array) -> bool:
 
 
 def tilt_deg(before: Array, after: Array, low_g: float = 0.6, high_g: float = 1.4) -> float:
-    """Angle between two mean specific forces; NaN where `after` is not gravity (falling, turning, pushed)."""
+    """Angle between two specific forces; NaN where `after` is not gravity (falling, turning, pushed)."""
     size = float(np.sqrt(before @ before)), float(np.sqrt(after @ after))
     if not (size[0] > 0.3 and low_g < size[1] < high_g):
         return float("nan")

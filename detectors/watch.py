@@ -28,6 +28,8 @@ class Impact:
     shock: dict[str, float] = field(default_factory=dict)
     whole: bool = False
     """Whether its shock was measured with all the samples it needs."""
+    alerted: bool = False
+    """Whether it would alert by itself; others only join."""
 
 
 @dataclass(slots=True)
@@ -147,8 +149,8 @@ class Watch:
         if impact.up is None:
             impact.up = self._rest(at)
         if not impact.whole:
-            impact.shock = features.shock(self.window, at, end, impact.up.mean_g, self.full_scale_g)
-            impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.mean_g).sum()))
+            impact.shock = features.shock(self.window, at, end, impact.up.up_g, self.full_scale_g)
+            impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.up_g).sum()))
             impact.shock["vibration_before_g"] = impact.up.vibration_g
             impact.whole = end >= at + self._samples(PEAK_S)
         strike, fall = rules.is_strike(impact.shock, p), rules.is_fall(impact.shock, p)
@@ -156,7 +158,7 @@ class Watch:
             self._drop(impact, cut)
             return []
         f = dict(impact.shock)
-        f |= features.aftermath(self.window, at, end, impact.up.mean_g)
+        f |= features.aftermath(self.window, at, end, impact.up.up_g)
         f |= features.context(self.frames, at, end, self.window.fs_hz, p.riding_mps)
         verdict = rules.judge(f, p, horizon_s, cut)
         mine = self.incident is not None and any(i.at == at for i in self.incident.impacts)
@@ -170,6 +172,7 @@ class Watch:
         self, impact: Impact, f: dict[str, float], verdict: rules.Verdict, end: int, cut: bool
     ) -> list[Decision]:
         incident = self._incident_of(impact)
+        impact.alerted |= verdict.stage is not None
         if incident is None:
             if verdict.stage is None:
                 return []
@@ -185,7 +188,12 @@ class Watch:
         if verdict.stage is not None and _ORDER[verdict.stage] > _ORDER.get(before, 0):
             if joined or not withdrawn or verdict.stage == Stage.CONFIRMED:
                 incident.stage = verdict.stage
-        elif not joined and impact is incident.impacts[-1]:
+        elif (
+            not joined
+            and impact.alerted
+            and not any(i.alerted and i.at > impact.at for i in incident.impacts)
+        ):
+            # What the last blow that mattered left behind decides, not the bumps of riding on.
             incident.stage = rules.withdraw(before, verdict, f, self.params)
         if verdict.kind == Kind.HEAD_STRIKE:
             incident.kind = verdict.kind
