@@ -21,5 +21,6 @@ def configure(*, verbose: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for anew each time: whoever replaces standard error (a test does) still gets the lines.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

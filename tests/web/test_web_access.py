@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import pytest
 from running_desk import START_US, TOKEN, Running, detection, on_desk
+from structlog.testing import capture_logs
 
 from core.clock import ManualClock
 from core.config import Config, ConfigError
@@ -30,7 +31,7 @@ async def test_every_route_asks_for_the_right_caller(desk: Running) -> None:
     assert len(routes) > 15
     for route in routes - ANYONE:
         method, path = route.split()
-        path = path.format(id="crash")
+        path = path.format(id="crash", name="group")
         wrong = person if route in WORKERS else desk.worker
         for client, status in (
             (desk.nobody, 401),
@@ -191,17 +192,18 @@ async def test_a_body_that_is_too_large_is_refused(desk: Running) -> None:
 
 
 @on_desk
-async def test_the_unexpected_is_a_500_with_a_number_and_logs_no_data(desk: Running, capsys) -> None:
+async def test_the_unexpected_is_a_500_with_a_number_and_logs_no_data(desk: Running) -> None:
     person = await desk.person()
     await desk.tell(detection())
     db = sqlite3.connect(desk.folder / "alerts.db")
     # Somebody else's hand in the file: no request could do it, and no code foresees it.
     db.execute("UPDATE alerts SET body = json_replace(body, '$.worn', 77, '$.reason_en', 'a-private-matter')")
     db.commit()
-    async with person.get("/api/v1/alerts/crash") as answer:
-        problem = await answer.json()
-        assert answer.status == 500
-    log = "".join(capsys.readouterr())
+    with capture_logs() as events:
+        async with person.get("/api/v1/alerts/crash") as answer:
+            problem = await answer.json()
+            assert answer.status == 500
+    log = repr(events)
     assert problem["id"] in problem["detail"]
     assert problem["id"] in log
     assert "private" not in log + problem["detail"]
