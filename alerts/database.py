@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
-_TABLES = """
+_FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -53,6 +53,34 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (helmet, type, t_us)
 ) WITHOUT ROWID;
 """
+
+_SECOND = """
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    alert TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    tier INTEGER,
+    critical INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL,
+    queued_us INTEGER NOT NULL,
+    next_us INTEGER,
+    tries INTEGER NOT NULL DEFAULT 0,
+    tried_us INTEGER,
+    ended_us INTEGER,
+    code TEXT NOT NULL DEFAULT '',
+    sentence TEXT NOT NULL DEFAULT '',
+    carried_by TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (channel, critical, next_us) WHERE next_us IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_alert ON deliveries (alert, number);
+CREATE INDEX IF NOT EXISTS deliveries_by_try ON deliveries (channel, tried_us);
+"""
+
+_STEPS = (_FIRST, _SECOND)
+"""What each version adds to the one before."""
 
 
 class BookError(Exception):
@@ -105,7 +133,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             f"{path}: was written by a newer Helmetwatch (format {version}, this one knows {VERSION})"
         )
     if version < VERSION:
-        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        missing = " ".join(_STEPS[version:])
+        db.executescript(f"BEGIN IMMEDIATE; {missing} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 @contextmanager

@@ -99,6 +99,10 @@ class Alert:
     cancelled_us: int | None = None
     owner: str | None = None
     resolution: Resolved | None = None
+    test: bool = False
+    """A drill: marked TEST wherever it is shown or sent."""
+    touched_us: int | None = None
+    """When a person last did something about it."""
 
     @property
     def last_impact_us(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from alerts.book import LIVE, NotFoundError
 from alerts.database import connect
 from alerts.model import Alert, Change, Entry, State, parse
+from alerts.outbox import Delivery, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Detail:
     """Every version, oldest first, as it came, without its trace."""
     trace: dict[str, Any] | None
     """The newest version's that has one."""
+    deliveries: list[Delivery]
+    """Who was told, by which channel, and how it went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Reader:
             versions = self._db.execute(
                 "SELECT body, trace FROM detections WHERE incident = ? ORDER BY version", (alert_id,)
             ).fetchall()
+            deliveries = ledger(self._db, "alert = ?", alert_id)
         finally:
             self._db.execute("COMMIT")
         traces = [trace for _, trace in versions if trace is not None]
@@ -83,6 +87,7 @@ class Reader:
             timeline,
             [json.loads(body) for body, _ in versions],
             json.loads(traces[-1]) if traces else None,
+            deliveries,
         )
 
     def since(self, seq: int, limit: int) -> list[Change]:

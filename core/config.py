@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -170,6 +170,72 @@ class Storage(Section):
     """Most rows in one write."""
 
 
+ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Robot(Section):
+    """A group robot of DingTalk, WeCom or Feishu."""
+
+    name: ChannelName
+    """Name of the channel in the ledger, in policies and in the variables that hold its secrets."""
+    kind: Literal["dingtalk", "wecom", "feishu"]
+    """Whose robot it is."""
+    url_file: str = ""
+    """File with the robot's webhook address, itself a secret; HELMETWATCH_CHANNEL_NAME_URL comes first."""
+    secret_file: str = ""
+    """File with the signing secret; HELMETWATCH_CHANNEL_NAME_SECRET comes first; WeCom has none."""
+
+
+class Mail(Section):
+    """E-mail by SMTP."""
+
+    name: ChannelName
+    """Name of the channel."""
+    kind: Literal["smtp"]
+    """E-mail."""
+    host: str
+    """Mail server."""
+    port: Port = 587
+    """Port of the mail server."""
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the way to the mail server is encrypted; none is for a server on this machine."""
+    username: str = ""
+    """Name to sign in with; empty means without."""
+    secret_file: str = ""
+    """File with the password; HELMETWATCH_CHANNEL_NAME_SECRET comes first."""
+    sender: str
+    """Address the mails come from."""
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Addresses that get every mail of this channel, beside the people a policy names."""
+
+
+class Webhook(Section):
+    """Signed CloudEvents to an address of yours: gateways for SMS and voice, pagers, work orders."""
+
+    name: ChannelName
+    """Name of the channel."""
+    kind: Literal["webhook"]
+    """A webhook."""
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    """Address that takes the events."""
+    secret_file: str = ""
+    """File with the signing secret, 16 characters or more; HELMETWATCH_CHANNEL_NAME_SECRET comes first."""
+
+
+class Alertmanager(Section):
+    """Prometheus Alertmanager, by its API v2."""
+
+    name: ChannelName
+    """Name of the channel."""
+    kind: Literal["alertmanager"]
+    """Alertmanager."""
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    """Address of the server, without /api/v2."""
+
+
+Channel = Annotated[Robot | Mail | Webhook | Alertmanager, Field(discriminator="kind")]
+
+
 class Alerts(Section):
     """The life of an alert."""
 
@@ -179,6 +245,18 @@ class Alerts(Section):
     """Seconds the rider has to say "I'm OK" before an unconfirmed alert opens."""
     riders_file: str = ""
     """CSV file with the columns helmet,name,phone: who rides which helmet; empty means nobody is known."""
+    channels: tuple[Channel, ...] = ()
+    """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
+    public_url: Annotated[str, Field(pattern=r"^$|^https?://")] = ""
+    """Address of the page as people reach it; links in notifications begin with it; empty sends none."""
+
+    @field_validator("channels")
+    @classmethod
+    def _names_differ(cls, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        names = [channel.name for channel in channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two channels have the name {', '.join(twice)}")
+        return channels
 
 
 class Web(Section):
@@ -319,6 +397,7 @@ def render(model: type[Section] = Config, indent: str = "") -> str:
             doc = (type(default).__doc__ or "").strip().splitlines()[0]
             out.append(f"{indent}# {doc}\n{indent}{name}:\n{render(type(default), indent + '  ')}")
         else:
-            value = yaml.safe_dump(default, default_flow_style=True).removesuffix("...\n").strip()
+            plain = list(default) if isinstance(default, tuple) else default
+            value = yaml.safe_dump(plain, default_flow_style=True).removesuffix("...\n").strip()
             out.append(f"{indent}# {info.description}\n{indent}{name}: {value}\n")
     return "\n".join(out) if indent == "" else "".join(out)

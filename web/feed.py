@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -28,6 +28,10 @@ REPLAY_MAX = 5000
 """Changes after which a fresh snapshot is quicker than the history."""
 
 PAGE = 500
+
+LEDGERS_MAX = 200
+"""Alerts named in one event of deliveries."""
+
 FINAL_SHOWN_US = 12 * 3600 * 1_000_000
 
 
@@ -120,6 +124,13 @@ class Hub:
                 client.offer("fleet", _fleet_event(view(list(merged.values()))))
             else:
                 client.offer("fleet", shared)
+
+    def deliveries(self, alerts: set[str], channels: list[dict[str, Any]]) -> None:
+        """Tells everyone whose ledger changed (all of them where they are many), and how the channels fare."""
+        many = len(alerts) > LEDGERS_MAX
+        data = event("deliveries", {"alerts": None if many else sorted(alerts), "channels": channels})
+        for client in tuple(self._clients):
+            client.offer("deliveries", data)
 
     def beat(self, now_us: int) -> None:
         """Tells everyone that the desk lives, and ends the feeds whose session has expired."""

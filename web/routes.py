@@ -1,6 +1,7 @@
 """The desk's addresses: what each one does. `docs/api.md` is the contract."""
 
 import math
+import secrets
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from alerts.book import BATCH, Book
 from alerts.model import Alert, Change, State
+from alerts.notices import test_notice
 from alerts.reader import Reader
 from core import metrics
 from web import wire
@@ -27,6 +29,7 @@ WORKER_BODY_MAX = 32 * 2**20
 
 PERSON_BODY_MAX = 64 * 2**10
 LIST_MAX = 1000
+TEST_WAIT_S = 8.0
 
 
 def routes() -> list[web.RouteDef]:
@@ -46,6 +49,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/reopen", person(reopen)),
         web.post(f"{alert}/note", person(note)),
         web.get("/api/v1/fleet", person(show_fleet)),
+        web.get("/api/v1/channels", person(show_channels)),
+        web.post("/api/v1/channels/{name}/test", person(test_channel)),
         web.get("/api/v1/feed", person(feed), allow_head=False),
         web.get("/healthz", anyone(healthz)),
         web.get("/readyz", anyone(readyz)),
@@ -157,6 +162,7 @@ async def show_alert(request: web.Request, desk: Desk, _by: Person) -> web.Respo
             "points": newest.get("points", {}),
             "detector": newest.get("detector", ""),
             "trace": found.trace,
+            "deliveries": [asdict(delivery) for delivery in found.deliveries],
         }
     )
 
@@ -198,6 +204,21 @@ async def note(request: web.Request, desk: Desk, by: Person) -> web.Response:
 async def show_fleet(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """All workers and helmets."""
     return web.Response(body=desk.fleet.view(desk.clock.now_us()), content_type="application/json")
+
+
+async def show_channels(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """How the channels fare."""
+    return web.json_response({"channels": await desk.channels()})
+
+
+async def test_channel(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """Sends a message marked TEST, and says what came of the first try."""
+    wire.empty(await read_body(request, PERSON_BODY_MAX))
+    name = request.match_info["name"]
+    if name not in desk.dispatcher.channels:
+        raise Problem(404, f"There is no channel {name}.")
+    notice = test_notice(name, by.display_name, desk.clock.now_us(), secrets.token_hex(8))
+    return web.json_response(asdict(await desk.dispatcher.tried(notice, TEST_WAIT_S)))
 
 
 async def feed(request: web.Request, desk: Desk, by: Person) -> web.StreamResponse:

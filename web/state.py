@@ -5,17 +5,21 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from alerts import riders
 from alerts.book import Book
+from alerts.channels.build import build
 from alerts.database import BookError, claim
+from alerts.dispatch import Dispatcher
 from alerts.model import Change
+from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
 from core import metrics
 from core.clock import Clock
@@ -49,6 +53,10 @@ class Desk:
         self.hub = Hub()
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()
+        self.dispatcher = Dispatcher(build(config.alerts.channels), self.post, clock, self._delivered)
+        self._news: set[str] = set()
+        """Alerts whose ledger changed since the last turn."""
+        self._any_news = True
         self.writable = True
         """Whether the book could be used a moment ago."""
 
@@ -59,6 +67,7 @@ class Desk:
         try:
             self._book = Book(path, self.config.alerts.countdown_s, self.riders)
             self._reader = Reader(path)
+            self._outbox = Outbox(path)
             self._accounts = Accounts(path)
         except BookError:
             os.close(self._claim)
@@ -74,7 +83,7 @@ class Desk:
         """Finishes what was begun and closes the file."""
         for threads in (*self._threads.values(), self._hashing):
             threads.shutdown()
-        for opened in (self._accounts, self._reader, self._book):
+        for opened in (self._accounts, self._outbox, self._reader, self._book):
             opened.close()
         os.close(self._claim)
 
@@ -90,6 +99,11 @@ class Desk:
             return changes
 
         return await loop.run_in_executor(self._threads["write"], write)
+
+    async def post(self, work: Callable[[Outbox], T]) -> T:
+        """Does something with the outbox, in the thread that writes: SQLite has room for one writer."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["write"], lambda: work(self._outbox))
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Puts a question to the alert book."""
@@ -135,6 +149,24 @@ class Desk:
         age_s = self.fleet.newest_age_s(now_us)
         metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
         await self.change(partial(Book.advance, now_us=now_us))
+        if self._any_news:
+            self._any_news, news, self._news = False, self._news, set()
+            self.hub.deliveries(news, await self.channels())
+
+    async def channels(self) -> list[dict[str, Any]]:
+        """How the channels fare, ready for JSON."""
+        kinds = self.dispatcher.channels
+        found = await self.post(partial(Outbox.health, channels=kinds))
+        for name, health in found.items():
+            metrics.NOTIFICATIONS_WAITING.labels(name).set(health.waiting)
+        return [
+            {"name": name, "kind": kinds[name], "failing": health.failing} | asdict(health)
+            for name, health in found.items()
+        ]
+
+    def _delivered(self, deliveries: list[Delivery]) -> None:
+        self._any_news = True
+        self._news.update(delivery.alert for delivery in deliveries if delivery.alert)
 
     def _announce(self, changes: list[Change]) -> None:
         for change in changes:

@@ -159,10 +159,15 @@ class Running:
 
 @asynccontextmanager
 async def desk(
-    folder: Path, clock: ManualClock, passwords: dict[str, str], **web: Any
+    folder: Path,
+    clock: ManualClock,
+    passwords: dict[str, str],
+    alerts: dict[str, Any] | None = None,
+    **web: Any,
 ) -> AsyncIterator[Running]:
     """A desk on a file in `folder`, from start to a clean stop."""
-    config = Config.model_validate({"alerts": {"path": str(folder / "alerts.db")}, "web": {"port": 0} | web})
+    book = {"path": str(folder / "alerts.db")}
+    config = Config.model_validate({"alerts": book | (alerts or {}), "web": {"port": 0} | web})
     stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run(config, clock, TOKEN, listening=started.set_result, stop=stop))
     await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)

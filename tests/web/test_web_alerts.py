@@ -43,6 +43,8 @@ ALERT_FIELDS = [
     "cancelled_us",
     "owner",
     "resolution",
+    "test",
+    "touched_us",
 ]
 
 
@@ -64,6 +66,7 @@ async def test_an_alert_has_the_documented_fields(desk: Running) -> None:
         "points",
         "detector",
         "trace",
+        "deliveries",
     }
     assert shown["trace"] == asdict(trace)
     assert (shown["features"], shown["points"], shown["detector"]) == ({"peak_g": 9.5}, {"peak": 2.0}, "1")

@@ -1,0 +1,102 @@
+"""Channels as the page sees them: how they fare, a test of each, and the ledger on the alert."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from running_desk import START_US, Running, book_with_people, desk
+
+from core.clock import ManualClock
+
+
+def with_robot(
+    *answers: dict[str, Any],
+) -> Callable[[Callable[..., Awaitable[None]]], Callable[[], None]]:
+    """A desk with the channel `group`, a DingTalk robot that gives these answers, the last one for ever."""
+
+    def decorate(test: Callable[..., Awaitable[None]]) -> Callable[[], None]:
+        async def whole() -> None:
+            got: list[dict[str, Any]] = []
+
+            async def robot(request: web.Request) -> web.Response:
+                got.append(await request.json())
+                return web.json_response(answers[min(len(got), len(answers)) - 1])
+
+            app = web.Application()
+            app.router.add_post("/send", robot)
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            book, passwords = book_with_people()
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                (folder / "alerts.db").write_bytes(book)
+                (folder / "url").write_text(
+                    f"http://127.0.0.1:{runner.addresses[0][1]}/send?access_token=secret"
+                )
+                channel = {"name": "group", "kind": "dingtalk", "url_file": str(folder / "url")}
+                alerts = {"channels": [channel], "public_url": "https://desk.example.org"}
+                async with desk(folder, ManualClock(START_US), passwords, alerts=alerts) as running:
+                    await test(running, got)
+            await runner.cleanup()
+
+        def run_it() -> None:
+            asyncio.run(whole())
+
+        run_it.__name__ = test.__name__
+        return run_it
+
+    return decorate
+
+
+@with_robot({"errcode": 0, "errmsg": "ok"})
+async def test_the_test_button_says_that_the_message_has_arrived(desk: Running, got: list[Any]) -> None:
+    person = await desk.person()
+    async with person.post("/api/v1/channels/group/test", json={}) as answer:
+        assert answer.status == 200, await answer.text()
+        line = await answer.json()
+    assert (line["state"], line["channel"], line["tries"]) == ("delivered", "group", 1)
+    assert "TEST" in got[0]["markdown"]["title"]
+    assert "王芳" in got[0]["markdown"]["text"]
+    async with person.get("/api/v1/channels") as answer:
+        (channel,) = (await answer.json())["channels"]
+    assert channel == {
+        "name": "group",
+        "kind": "dingtalk",
+        "failing": False,
+        "waiting": 0,
+        "delivered_us": START_US,
+        "failed_us": None,
+        "code": "",
+        "sentence": "",
+    }
+
+
+@with_robot({"errcode": 310000, "errmsg": "sign not match"})
+async def test_the_test_button_says_why_a_message_was_refused(desk: Running, got: list[Any]) -> None:
+    person = await desk.person()
+    async with desk.feed(person) as feed:
+        await feed.next("snapshot")
+        async with person.post("/api/v1/channels/group/test", json={}) as answer:
+            line = await answer.json()
+        assert (line["state"], line["code"]) == ("refused", "310000")
+        assert "sign not match" in line["sentence"]
+        while True:
+            event = await feed.next("deliveries")
+            if event["channels"][0]["failing"]:
+                break
+        assert event["channels"][0]["code"] == "310000"
+
+
+@with_robot({"errcode": 0})
+async def test_a_channel_that_is_not_there_is_404_and_nobody_tests_without_signing_in(
+    desk: Running, got: list[Any]
+) -> None:
+    person = await desk.person()
+    assert (await person.post("/api/v1/channels/other/test", json={})).status == 404
+    assert (await desk.nobody.post("/api/v1/channels/group/test", json={})).status == 401
+    assert (await desk.worker.get("/api/v1/channels")).status == 403
+    assert got == []
