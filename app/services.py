@@ -12,7 +12,7 @@ import click
 from app import health
 from core.clock import SystemClock
 from core.config import Config, ConfigError, load, secret
-from ingest.journal import JournalError
+from ingest.journal_file import JournalError
 from ingest.worker import Worker
 from web import desk as web_desk
 from web.accounts import AccountError, Accounts
@@ -69,7 +69,12 @@ def worker(config_path: Path | None) -> None:
             raise fail(
                 f"ingest.metrics_port: cannot listen on {config.ingest.metrics_port}: {error}"
             ) from None
-    code = service.run(stop)
+    try:
+        code = service.run(stop)
+    except JournalError as error:
+        # Not a clean end, but the right one: nothing unsaved was acknowledged, and the next start mends the file.
+        click.echo(f"Error: {error}", err=True)
+        code = 1
     if server:
         server.shutdown()
     sys.stdout.flush()

@@ -6,6 +6,7 @@ was taken; neither can hold up the other, nor detection.
 
 import asyncio
 import random
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,10 @@ import structlog
 from pydantic import TypeAdapter
 
 from core import metrics
-from core.config import Config
+from core.config import Config, ConfigError
 from core.model import WorkerReport
 from ingest.journal import Outbox, Waiting
-from storage import Store
+from storage import Store, StoreError
 
 log = structlog.get_logger()
 
@@ -67,6 +68,10 @@ class DeskRelay:
         """Begins, in a thread of its own."""
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """There is something new in the journal."""
         self._loop.call_soon_threadsafe(self._news.set)
@@ -96,12 +101,17 @@ class DeskRelay:
         last, failures = 0, 0
         while not self._stopping:
             self._news.clear()
-            waiting = self._outbox.waiting(last, _BATCH)
+            try:
+                waiting = self._outbox.waiting(last, _BATCH)
+                self._count(self._outbox.count() if waiting else 0)
+            except sqlite3.Error as error:
+                failures += 1
+                log.error("journal.not_read", error=str(error), hint="alerts wait until it can be read")
+                await asyncio.sleep(_backoff_s(failures))
+                continue
             if not waiting:
-                self._count(0)
                 await self._sleep(_POLL_S)
                 continue
-            self._count(self._outbox.count())
             kind = waiting[0].kind
             batch = [w for w in waiting if w.kind == kind]
             # Detections and events keep their order: only the leading run of one kind goes together.
@@ -184,12 +194,22 @@ class DeskRelay:
 
 
 class StoreRelay:
-    """Moves telemetry from the journal to the store, batch by batch, in a thread of its own."""
+    """Moves telemetry from the journal to the store, batch by batch, in a thread of its own.
+
+    The store is opened there too, as often as it takes: a store that cannot be opened must not keep anybody
+    from detecting crashes.
+    """
 
     def __init__(
-        self, store: Store, journal: Path, batch_rows: int, stored: Callable[[list[int]], None]
+        self,
+        open_store: Callable[[], Store],
+        journal: Path,
+        batch_rows: int,
+        stored: Callable[[list[int]], None],
     ) -> None:
-        self._store = store
+        self._open_store = open_store
+        self.store: Store | None = None
+        """Where the rows go; None until it could be opened."""
         self._outbox = Outbox(journal)
         self._batch_rows = batch_rows
         self._stored = stored
@@ -205,31 +225,55 @@ class StoreRelay:
         """There is something new in the journal."""
         self._news.set()
 
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
-        """Ends after the write under way."""
+        """Ends after the write under way, and closes the store."""
         self._stopping.set()
         self._news.set()
         self._thread.join(15)
         self._outbox.close()
+        if self.store is not None:
+            self.store.close()
 
     def _run(self) -> None:
         last, failures = 0, 0
         while not self._stopping.is_set():
             self._news.clear()
-            ids, rows = self._outbox.telemetry(last, self._batch_rows)
-            if not ids:
-                self._news.wait(_POLL_S)
-                continue
-            outcome = self._store.write(rows)
-            metrics.STORE_WRITES.labels(outcome.kind).inc()
-            if outcome.kind in ("retry", "refused"):
+            try:
+                moved = self._move(last)
+            except (StoreError, ConfigError) as error:
+                log.error("store.not_opened", error=str(error))
+                moved = None
+            except Exception:
+                # Whatever a driver raises, rows wait in the journal and the next try may succeed.
+                log.exception("store.error")
+                moved = None
+            if moved is None:
                 failures += 1
-                log.warning("store.not_written", outcome=outcome.kind, reason=outcome.reason)
                 self._stopping.wait(_backoff_s(failures))
-                continue
-            if outcome.bad:
-                metrics.ROWS_REFUSED.inc(len(outcome.bad))
-                log.error("store.rows_refused", rows=len(outcome.bad), reason=outcome.reason)
-            metrics.ROWS_STORED.inc(outcome.accepted)
-            failures, last = 0, ids[-1]
-            self._stored(ids)
+            elif moved == last:
+                self._news.wait(_POLL_S)
+            else:
+                failures, last = 0, moved
+
+    def _move(self, last: int) -> int | None:
+        """Moves one batch; returns the last block that needs no further care, None where it must be tried again."""
+        if self.store is None:
+            self.store = self._open_store()
+        ids, rows = self._outbox.telemetry(last, self._batch_rows)
+        if not ids:
+            return last
+        outcome = self.store.write(rows)
+        metrics.STORE_WRITES.labels(outcome.kind).inc()
+        if outcome.kind in ("retry", "refused"):
+            log.warning("store.not_written", outcome=outcome.kind, reason=outcome.reason)
+            return None
+        if outcome.bad:
+            metrics.ROWS_REFUSED.inc(len(outcome.bad))
+            log.error("store.rows_refused", rows=len(outcome.bad), reason=outcome.reason)
+        metrics.ROWS_STORED.inc(outcome.accepted)
+        self._stored(ids)
+        return ids[-1]

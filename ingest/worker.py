@@ -16,6 +16,7 @@ from core.config import Config
 from core.model import Prompt, WorkerReport
 from ingest import codec
 from ingest.journal import Journal, Taken, Tick
+from ingest.journal_file import JournalError, is_damage
 from ingest.mqtt import Delivery, Subscriber
 from ingest.pipeline import Pipeline, stage
 from ingest.relay import DeskRelay, State, StoreRelay
@@ -48,13 +49,12 @@ class Worker:
         self._pipeline = Pipeline(config)
         self._resume()
         self._subscriber = Subscriber(config.ingest, clock)
-        self._store = open_store(config.storage)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
         self._rate = _Rate()
         self._desk = DeskRelay(config, token, path, self.report, self._taken_outbox.extend)
         self._telemetry = StoreRelay(
-            self._store, path, config.storage.batch_rows, self._taken_telemetry.extend
+            lambda: open_store(config.storage), path, config.storage.batch_rows, self._taken_telemetry.extend
         )
         self._network_cpu_s = 0.0
         self.turned_s = time.monotonic()
@@ -65,6 +65,8 @@ class Worker:
             return "not connected to the broker"
         if time.monotonic() - self.turned_s > 5:
             return "the loop has not turned for 5 s"
+        if not (self._desk.alive() and self._telemetry.alive()):
+            return "a relay has ended"
         return ""
 
     def run(self, stop: threading.Event) -> int:
@@ -132,7 +134,10 @@ class Worker:
             tick, _ = self._pipeline.process(block, now_us)
             # The same incidents and versions come out again; only those lost between detecting and committing
             # (there are none in one transaction) would be new.
-            self._journal.commit(Tick(now_us, detections=tick.detections), Taken([], []))
+            try:
+                self._journal.commit(Tick(now_us, detections=tick.detections), Taken([], []))
+            except sqlite3.Error as error:
+                raise JournalError(f"the journal cannot be written: {error} (is the disk full?)") from None
             messages += len(block)
         if messages:
             log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
@@ -157,6 +162,9 @@ class Worker:
                         self._journal.commit(tick, taken)
                 return True
             except sqlite3.Error as error:
+                if is_damage(error):
+                    # Only a start can mend the file; nothing of this turn was acknowledged, so it comes again.
+                    raise JournalError(f"the journal is damaged: {error}") from None
                 log.error("journal.not_written", error=str(error), hint="is the disk full?")
                 if stop.wait(_COMMIT_RETRY_S):
                     return False
@@ -171,7 +179,8 @@ class Worker:
 
         def prune() -> None:
             try:
-                log.info("store.pruned", rows=self._store.prune(before_us))
+                if self._telemetry.store is not None:
+                    log.info("store.pruned", rows=self._telemetry.store.prune(before_us))
             except StoreError as error:
                 log.warning("store.not_pruned", error=str(error))
 
@@ -189,7 +198,6 @@ class Worker:
         self._desk.stop()
         self._telemetry.stop()
         self._commit(Tick(self._clock.now_us()), never)
-        self._store.close()
         self._journal.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0

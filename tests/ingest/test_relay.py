@@ -1,0 +1,102 @@
+"""The relay to the store: whatever the store does, rows wait in the journal and go on by themselves."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from frames import NOW_US
+from journals import NOTHING, rows
+
+from core.config import Embedded
+from ingest.journal import Journal, Outbox, Tick
+from ingest.relay import StoreRelay
+from storage import Outcome, Store
+from storage.embedded import EmbeddedStore
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "j.db")
+    for first in range(0, 30, 3):
+        journal.commit(Tick(NOW_US, telemetry=[rows(3, first)]), NOTHING)
+    yield journal
+    journal.close()
+
+
+def embedded(tmp_path: Path) -> EmbeddedStore:
+    return EmbeddedStore(Embedded(path=str(tmp_path / "telemetry.db")))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def relayed(journal: Journal, open_store: Callable[[], Store]) -> list[int]:
+    """Runs a relay until it has moved all blocks; returns the blocks in the order in which they were struck off."""
+    struck: list[int] = []
+    relay = StoreRelay(open_store, journal.path, 5, struck.extend)
+    relay.start()
+    until(lambda: len(struck) == 10)
+    assert relay.alive()
+    relay.stop()
+    return struck
+
+
+def test_a_store_that_cannot_be_opened_is_opened_later(journal: Journal, tmp_path: Path) -> None:
+    tries = 0
+
+    def open_store() -> Store:
+        nonlocal tries
+        tries += 1
+        if tries == 1:  # the way it really fails: something else lies at its path
+            (tmp_path / "telemetry.db").mkdir()
+        elif tries == 3:
+            (tmp_path / "telemetry.db").rmdir()
+        return embedded(tmp_path)
+
+    assert relayed(journal, open_store) == list(range(1, 11))
+    assert tries == 3
+    store = embedded(tmp_path)
+    assert store.count() == 30
+    store.close()
+
+
+class Moody(EmbeddedStore):
+    """A real store that answers badly before it answers well."""
+
+    def __init__(self, settings: Embedded) -> None:
+        super().__init__(settings)
+        self.moods = ["raise", "late", "retry", "refused", "raise"]
+
+    def write(self, rows: np.ndarray) -> Outcome:
+        mood = self.moods.pop(0) if self.moods else ""
+        if mood == "raise":
+            raise ZeroDivisionError("a driver's bug")
+        if mood == "late":  # stored, but the answer never came
+            super().write(rows)
+            return Outcome("retry", 0, [], "no answer in time")
+        if mood:
+            return Outcome(mood, 0, [], mood)
+        return super().write(rows)
+
+
+def test_no_answer_of_the_store_ends_the_relay_or_loses_a_row(journal: Journal, tmp_path: Path) -> None:
+    moody = Moody(Embedded(path=str(tmp_path / "telemetry.db")))
+    assert relayed(journal, lambda: moody) == list(range(1, 11))
+    store = embedded(tmp_path)
+    assert sorted(seq for _, _, seq in tuple(store.keys())) == list(range(30))
+    store.close()
+
+
+def test_a_block_that_cannot_be_read_does_not_stop_the_others(journal: Journal, tmp_path: Path) -> None:
+    journal._db.execute("UPDATE telemetry SET block = zeroblob(length(block)) WHERE id = 4")
+    outbox = Outbox(journal.path)
+    ids, found = outbox.telemetry(0, 100)
+    outbox.close()
+    assert (len(ids), len(found)) == (10, 27)
+    assert relayed(journal, lambda: embedded(tmp_path)) == list(range(1, 11))
