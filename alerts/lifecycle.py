@@ -123,6 +123,7 @@ def detected(
     The countdown runs from the detection, when the rider was asked: a desk that was away does not wait again.
     A worker whose clock is ahead of ours cannot make it longer.
     """
+    answer_by_us = min(now_us, detection.detected_us) + countdown_us
     alert = Alert(
         id=detection.incident,
         state=State.PENDING,
@@ -130,7 +131,8 @@ def detected(
         rider=rider,
         frame_seq=detection.seq,
         alerted_us=now_us,
-        opens_us=min(now_us, detection.detected_us) + countdown_us,
+        opens_us=answer_by_us,
+        answer_by_us=answer_by_us,
         **{name: getattr(detection, name) for name in COPIED},
     )
     yield Step(Entry.DETECTED, DETECTOR, alert, _finding(detection))

@@ -103,6 +103,8 @@ class Alert:
     """A drill: marked TEST wherever it is shown or sent."""
     touched_us: int | None = None
     """When a person last did something about it."""
+    answer_by_us: int | None = None
+    """Until when the rider was given to say "I'm OK"; stands also after the alert opened. None for an SOS."""
 
     @property
     def last_impact_us(self) -> int:

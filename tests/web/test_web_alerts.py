@@ -45,6 +45,7 @@ ALERT_FIELDS = [
     "resolution",
     "test",
     "touched_us",
+    "answer_by_us",
 ]
 
 

@@ -163,7 +163,7 @@ function renew(node, key, make) {
 function stateWords(alert) {
   return [
     h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
-    alert.state === "pending" && alert.opens_us !== null && countdown(alert),
+    countdown(alert),
     alert.owner && h("span", { class: "owner" }, alert.owner),
     alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
   ].filter(Boolean);

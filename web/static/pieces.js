@@ -44,9 +44,11 @@ export function phoneLink(rider) {
   return h("a", { class: "phone", href: `tel:${rider.phone.replace(/[^+\d]/g, "")}` }, "☎ ", rider.phone);
 }
 
+// The rider's time to say "I'm OK". It goes on after the detector has confirmed and the alert has opened.
 export function countdown(alert) {
+  if (alert.answer_by_us === null || !["pending", "open"].includes(alert.state)) return null;
   return ticking(() => {
-    const left_s = Math.ceil((alert.opens_us - now_us()) / 1e6);
+    const left_s = Math.ceil((alert.answer_by_us - now_us()) / 1e6);
     return left_s > 0 ? t("cancel_in", { s: left_s }) : t("cancel_over");
   }, { class: "countdown" });
 }
@@ -54,7 +56,8 @@ export function countdown(alert) {
 // What is to be said about the state in one line: the countdown, who has it, or how it ended.
 export function stateLine(alert) {
   const word = h("span", { class: `state ${alert.state}` }, term("state", alert.state));
-  if (alert.state === "pending" && alert.opens_us !== null) return [word, countdown(alert)];
+  const left = countdown(alert);
+  if (left) return [word, left];
   if (alert.state === "resolved") return [word, h("span", {}, `${term("reason", alert.resolution.reason)} · ${alert.resolution.by}`)];
   if (alert.owner) return [word, h("span", { class: "owner" }, alert.owner)];
   return [word];

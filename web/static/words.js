@@ -141,7 +141,7 @@ export const WORDS = {
   signal_lost_long: ["撞击后头盔没有了声音：位置和状态可能是最后一刻的", "The helmet fell silent after the impact: place and state may be its last"],
   impacts: ["{n} 次撞击", "{n} impacts"],
   cancel_in: ["骑手可取消 {s} 秒", "rider can cancel, {s} s"],
-  cancel_over: ["倒计时结束", "countdown over"],
+  cancel_over: ["骑手没有应答", "rider has not answered"],
   acknowledge: ["认领", "Acknowledge"],
   resolve: ["处理完毕", "Resolve"],
   reopen: ["重新打开", "Reopen"],
