@@ -13,6 +13,8 @@ Array = npt.NDArray[np.float64]
 
 _FROZEN = 20
 """So many identical triplets in a row are a stale sensor, not stillness: a real part shows noise."""
+_LONGEST_G = 3.0
+"""A blow of 80 g inside a window would turn its plain mean; the steps of a runner average out below this."""
 _BIN_S = 0.5
 _WALK_HZ = (1.4, 2.6)
 """Step rates of walking adults."""
@@ -22,10 +24,9 @@ class Posture(NamedTuple):
     """What a window says about attitude and rest; NaN where it cannot tell."""
 
     up_g: Array
-    """(3,) median specific force: up, where the helmet is not accelerating. A blow of 80 g in the window would
-    turn its mean, but not its median."""
+    """(3,) mean specific force, every sample cut to `_LONGEST_G`: up, where the helmet is not accelerating."""
     spread_g: float
-    """Largest deviation of any axis from its median."""
+    """Largest deviation of any axis from that."""
     vibration_g: float
     """RMS of the resultant above about 1 Hz."""
 
@@ -38,7 +39,8 @@ def posture(acc_g: Array, fs_hz: float) -> Posture:
     a = acc_g[~np.isnan(acc_g[:, 0])]
     if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a):
         return UNKNOWN
-    up = np.median(a, axis=0)
+    size = np.sqrt(np.square(a).sum(-1))
+    up = (a * np.minimum(1.0, _LONGEST_G / np.maximum(size, _LONGEST_G))[:, None]).mean(0)
     return Posture(up, float(np.abs(a - up).max()), vibration_g(a, fs_hz))
 
 

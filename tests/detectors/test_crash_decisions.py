@@ -200,3 +200,14 @@ def test_seconds_of_a_recording_survive_irregular_times():
     assert incident.t_s == pytest.approx(case.impact / 100, abs=0.03)
     assert incident.fast_at_s == pytest.approx(incident.t_s + 0.35, abs=0.02)
     assert incident.confirmed_at_s == pytest.approx(incident.t_s + 2.0, abs=0.02)
+
+
+@pytest.mark.parametrize("lead_s", [0.6, 1.2, 1.7])
+def test_a_strike_inside_the_aftermath_of_a_bump_does_not_confirm_the_bump(lead_s):
+    case = crash(peak_g=15.5, width_s=0.1, after="ride")
+    counts = case.counts.copy()
+    at = case.impact - round(lead_s * 100)
+    counts[at : at + 8] += to_counts(blow(5.0, 0.08))
+    said = run(Case(counts, case.impact))
+    assert said and all(d.stage != Stage.CONFIRMED for d in said)
+    assert said[-1].stage in (Stage.CANCELLED, Stage.DOWNGRADED)
