@@ -1,5 +1,6 @@
 """Pictures of an evaluation: every miss and false alarm to look at, and the trade-off as a curve."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,6 +13,8 @@ from simulator.recordings import Recording
 mpl.use("Agg")
 
 _COLUMNS, _ROWS = 3, 4
+_TITLE = 80
+"""Characters of a title that fit above one trace."""
 _BEFORE_S, _AFTER_S = 6.0, 10.0
 _AXES = (("x", "#0072b2"), ("y", "#d55e00"), ("z", "#009e73"))
 """Colours that the colour-blind can tell apart (Okabe & Ito)."""
@@ -51,7 +54,7 @@ def _draw(axes: "mpl.axes.Axes", r: Recording, incidents: list[Incident]) -> Non
             if at_s is not None:
                 axes.axvline(at_s, color="crimson", linestyle=style, linewidth=1)
     axes.set_xlim(centre_s - _BEFORE_S, centre_s + _AFTER_S)
-    said = "\n".join(i.reason for i in incidents[:2]) or "no alert"
+    said = "\n".join(textwrap.fill(i.reason, _TITLE) for i in incidents[:2]) or "no alert"
     axes.set_title(f"{r.name} {r.label} {r.subject} {r.meta.get('activity', '')}\n{said}", fontsize=7)
     axes.tick_params(labelsize=6)
     axes.set_ylabel("g", fontsize=7)
