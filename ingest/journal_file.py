@@ -192,8 +192,7 @@ def _begin_anew(path: Path, fault: str) -> sqlite3.Connection:
     log.error("journal.broken", error=fault, kept_as=str(broken))
     db = _connect(path)
     if not _has_tables(broken):
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        _lend_first_page(path, broken)
+        _lend_first_page(db, broken)
     for table in _COLUMNS:
         saved, lost = _save(table, broken, db)
         metrics.JOURNAL_LOST.labels(table).inc(lost)
@@ -211,14 +210,14 @@ def _has_tables(broken: Path) -> bool:
     return True
 
 
-def _lend_first_page(sound: Path, broken: Path) -> None:
+def _lend_first_page(db: sqlite3.Connection, broken: Path) -> None:
     """Puts the first page of a new journal on a broken one, whose own is kept beside it.
 
     The first page says what the others are. A new journal's others are laid out alike, since all journals are
     made by the same statements; only the number of pages differs (SQLite file format, 1.3).
     """
-    with sound.open("rb") as file:
-        page = bytearray(file.read(_PAGE))
+    # Not from the file: closing any descriptor of it would give up our locks on it (POSIX).
+    page = bytearray(db.serialize()[:_PAGE])
     with broken.open("r+b") as file:
         _beside(broken, ".first-page").write_bytes(file.read(_PAGE))
         page[28:32] = (broken.stat().st_size // _PAGE).to_bytes(4, "big")

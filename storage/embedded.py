@@ -66,7 +66,9 @@ class EmbeddedStore:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Made before SQLite opens it, so that there is no moment at which others may read positions;
             # SQLite gives its -wal and -shm files the same mode.
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            # Only where it is missing: closing any descriptor of a file gives up this process's locks on it.
+            if not self._path.exists():
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             self._path.chmod(0o600)
             self._writer = self._connect()
             self._reader = self._connect()

@@ -1,6 +1,8 @@
 """Reconciling: every way in which a run can fall short is seen, and a run that did not is told so in one line."""
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.book import Book
+from alerts.reader import Reader
 from app.cli import main
 from app.reconcile import Account, reconcile
 from core.config import Embedded
@@ -164,3 +167,35 @@ def test_the_command_says_in_one_sentence_what_it_cannot_read(run: Path) -> None
 def test_the_account_as_json_has_every_number(run: Path) -> None:
     done = reconciled(run, "--json")
     assert set(asdict(Account(0, [], 0, 0, 0, [], [], []))) | {"kept"} == set(json.loads(done.stdout))
+
+
+DESK = """
+import sys
+from pathlib import Path
+from alerts.book import Book
+from alerts.reader import Reader
+from alerts.reader import Reader
+from core.model import HelmetEvent
+book, reader = Book(Path(sys.argv[1]), 30), Reader(Path(sys.argv[1]))
+for line in sys.stdin:
+    book.take_events([HelmetEvent(line.strip(), "sos", 1, 1)], 1)
+    print(len(reader.alerts([], 100, None)[0]), flush=True)
+"""
+
+
+def test_somebody_who_reads_the_book_does_not_take_the_log_away_from_the_desk(tmp_path: Path) -> None:
+    """The desk opens its file several times; each time must leave its locks on it as they are."""
+    path = tmp_path / "alerts.db"
+    desk = subprocess.Popen(
+        [sys.executable, "-c", DESK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert desk.stdin and desk.stdout
+    for count in (1, 2, 3):
+        desk.stdin.write(f"SF-{count}\n")
+        desk.stdin.flush()
+        assert int(desk.stdout.readline()) == count
+        reader = Reader(path)
+        assert len(reader.alerts([], 100, None)[0]) == count
+        reader.close()  # had the desk no lock, this would delete its log
+    desk.kill()
+    desk.wait()
