@@ -23,10 +23,17 @@ class Book:
     and returns the changes in the order of their feed ids. What arrives twice changes nothing.
     """
 
-    def __init__(self, path: Path, countdown_s: float, riders: Mapping[str, Rider] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        countdown_s: float,
+        riders: Mapping[str, Rider] | None = None,
+        untouched_s: float = 900.0,
+    ) -> None:
         self._db = connect(path)
         self._countdown_us = round(countdown_s * 1e6)
         self._riders = riders or {}
+        self._untouched_us = round(untouched_s * 1e6)
 
     def close(self) -> None:
         """Closes the file."""
@@ -61,16 +68,19 @@ class Book:
         return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
 
     def advance(self, now_us: int) -> list[Change]:
-        """Opens pending alerts whose countdown is over: at most `BATCH`, so that nobody waits long for us."""
-        due = f"state = 'pending' AND opens_us <= ? ORDER BY opens_us, number LIMIT {BATCH}"
-        if not any(self._alerts(due, now_us)):
+        """Opens what is due: alerts whose countdown is over, and those that nobody has touched for too long.
+
+        At most `BATCH` of each, so that nobody waits long for us.
+        """
+        over = f"state = 'pending' AND opens_us <= ? ORDER BY opens_us, number LIMIT {BATCH}"
+        idle = f"state = 'acknowledged' AND touched_us <= ? ORDER BY touched_us, number LIMIT {BATCH}"
+        idle_us = now_us - self._untouched_us
+        if not any(self._alerts(over, now_us)) and not any(self._alerts(idle, idle_us)):
             return []
         with transaction(self._db):
-            return [
-                change
-                for alert in self._alerts(due, now_us)
-                for change in self._write(lifecycle.countdown_over(alert, now_us), now_us)
-            ]
+            steps = [lifecycle.countdown_over(alert, now_us) for alert in self._alerts(over, now_us)]
+            steps += [lifecycle.untouched(alert, now_us) for alert in self._alerts(idle, idle_us)]
+            return [change for each in steps for change in self._write(each, now_us)]
 
     def alert(self, alert_id: str) -> Alert:
         """The alert as it stands. Raises `NotFoundError`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -79,7 +79,13 @@ CREATE INDEX IF NOT EXISTS deliveries_by_alert ON deliveries (alert, number);
 CREATE INDEX IF NOT EXISTS deliveries_by_try ON deliveries (channel, tried_us);
 """
 
-_STEPS = (_FIRST, _SECOND)
+_THIRD = """
+ALTER TABLE alerts ADD COLUMN touched_us INTEGER
+    AS (coalesce(json_extract(body, '$.touched_us'), json_extract(body, '$.acknowledged_us')));
+CREATE INDEX IF NOT EXISTS alerts_by_touch ON alerts (state, touched_us);
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD)
 """What each version adds to the one before."""
 
 

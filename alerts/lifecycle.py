@@ -48,6 +48,9 @@ class Input(StrEnum):
     RESOLVE = "resolve"
     REOPEN = "person"
     NOTE = "note"
+    UNTOUCHED = "untouched"
+    """Who has it has done nothing about it for too long."""
+    DRILL = "drill"
 
 
 P, O, A, R, C = State  # noqa: E741  # the five columns of the table below
@@ -79,6 +82,8 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
     (A, Input.RETURNED): (Entry.UPDATED, A),
     (R, Input.RETURNED): (Entry.UPDATED, R),
     (C, Input.RETURNED): (Entry.REOPENED, O),
+    (A, Input.UNTOUCHED): (Entry.REOPENED, O),
+    (P, Input.DRILL): (Entry.OPENED, O),
     (P, Input.SOS): (Entry.OPENED, O),
     (P, Input.OK): (Entry.CANCELLED, C),
     (O, Input.OK): (Entry.CANCELLED, C),
@@ -208,6 +213,11 @@ def countdown_over(alert: Alert, now_us: int) -> Iterator[Step]:
         yield from _apply(alert, Input.COUNTDOWN, DESK, now_us)
 
 
+def untouched(alert: Alert, now_us: int) -> Iterator[Step]:
+    """Nobody has done anything about an acknowledged alert: it comes back."""
+    yield from _apply(alert, Input.UNTOUCHED, DESK, now_us)
+
+
 def acknowledge(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
     """A person takes the alert; taking it twice changes nothing. Raises `RefusedError`."""
     if alert.state is State.ACKNOWLEDGED and alert.owner == person:
@@ -261,7 +271,7 @@ def _ask(alert: Alert, given: Input, person: str, now_us: int, detail: dict[str,
             (Input.RESOLVE, O): " Take it first.",
         }.get((given, alert.state), "")
         raise RefusedError(f"This alert is {alert.state} and cannot be {wanted}.{first}")
-    yield from _apply(alert, given, person, now_us, detail)
+    yield from _apply(replace(alert, touched_us=now_us), given, person, now_us, detail)
 
 
 def _apply(

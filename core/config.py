@@ -92,8 +92,6 @@ class Ingest(Section):
     """Frames dated further than this in the future are rejected."""
     ancient_h: Annotated[float, Field(gt=0)] = 24.0
     """Frames older than this are stored as telemetry but never alert."""
-    late_s: Annotated[float, Field(gt=0)] = 5.0
-    """Frames older than this on arrival alert as late."""
     helmets_max: Annotated[int, Field(ge=1)] = 100000
     """Most helmets followed at once; beyond it the one silent for longest is forgotten."""
     report_s: Annotated[float, Field(gt=0)] = 2.0
@@ -247,6 +245,8 @@ class Alerts(Section):
     """CSV file with the columns helmet,name,phone: who rides which helmet; empty means nobody is known."""
     channels: tuple[Channel, ...] = ()
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
+    escalation_file: str = ""
+    """YAML file that says who is told when (docs/escalation.md); empty tells every channel, again and again."""
     public_url: Annotated[str, Field(pattern=r"^$|^https?://")] = ""
     """Address of the page as people reach it; links in notifications begin with it; empty sends none."""
 

@@ -23,7 +23,9 @@ _log = structlog.get_logger("desk")
 
 
 def make_app(config: Config, clock: Clock, token: str) -> web.Application:
-    """The desk as an application. Raises `ConfigError` for a token, a riders file or a channel that cannot be used.
+    """The desk as an application.
+
+    Raises `ConfigError` for a token, a riders file, a channel or an escalation file that cannot be used.
 
     `token` is what workers sign in with (`core.config.secret("HELMETWATCH_DESK_TOKEN", web.token_file)`).
     """
@@ -80,7 +82,7 @@ async def run(
 async def _running(app: web.Application) -> AsyncIterator[None]:
     desk = app[DESK]
     desk.open()
-    await desk.dispatcher.open()
+    await desk.resume()
     ticking = asyncio.create_task(desk.tick())
     yield
     ticking.cancel()

@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from alerts import riders
-from alerts.book import Book
+from alerts import policy, riders
+from alerts.book import BATCH, Book
 from alerts.channels.build import build
 from alerts.database import BookError, claim
 from alerts.dispatch import Dispatcher
 from alerts.model import Change
+from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
+from alerts.watch import Watch
 from core import metrics
 from core.clock import Clock
 from core.config import Config
@@ -34,6 +36,9 @@ T = TypeVar("T")
 TURN_S = 0.25
 BEAT_TURNS = 8
 """A beat every 2 s."""
+
+RESUMED_US = 3600 * 1_000_000
+"""Alerts that ended so shortly before a start may have ended without a word."""
 
 FREE_MIN = 64 * 2**20
 """Bytes free on the disk below which the book may fail any moment."""
@@ -54,6 +59,11 @@ class Desk:
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()
         self.dispatcher = Dispatcher(build(config.alerts.channels), self.post, clock, self._delivered)
+        names, file = self.dispatcher.channels, config.alerts.escalation_file
+        self.policy = policy.read(Path(file), names) if file else policy.default(names)
+        self._watch = Watch(self.policy, config.alerts.public_url.rstrip("/"))
+        self._due: list[Notice] = []
+        """Notices that the outbox has not taken yet."""
         self._news: set[str] = set()
         """Alerts whose ledger changed since the last turn."""
         self._any_news = True
@@ -65,7 +75,7 @@ class Desk:
         path = Path(self.config.alerts.path)
         self._claim = claim(path)
         try:
-            self._book = Book(path, self.config.alerts.countdown_s, self.riders)
+            self._book = Book(path, self.config.alerts.countdown_s, self.riders, self.policy.untouched_s)
             self._reader = Reader(path)
             self._outbox = Outbox(path)
             self._accounts = Accounts(path)
@@ -149,9 +159,24 @@ class Desk:
         age_s = self.fleet.newest_age_s(now_us)
         metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
         await self.change(partial(Book.advance, now_us=now_us))
+        await self._notify(now_us)
         if self._any_news:
             self._any_news, news, self._news = False, self._news, set()
             self.hub.deliveries(news, await self.channels())
+
+    async def resume(self) -> None:
+        """Watches what was live when the desk stopped, and tells what it could not tell any more."""
+        final_after_us = self.clock.now_us() - RESUMED_US
+        self._watch.take((await self.ask(partial(Reader.snapshot, final_after_us=final_after_us))).alerts)
+        await self.dispatcher.open()
+
+    async def _notify(self, now_us: int) -> None:
+        """Hands what is due to the outbox; where that fails it is handed over again."""
+        self._due += self._watch.due(now_us)
+        while self._due:
+            part = self._due[:BATCH]
+            self.dispatcher.wake(await self.post(partial(Outbox.put, notices=part, now_us=now_us)))
+            del self._due[: len(part)]
 
     async def channels(self) -> list[dict[str, Any]]:
         """How the channels fare, ready for JSON."""
@@ -171,4 +196,5 @@ class Desk:
     def _announce(self, changes: list[Change]) -> None:
         for change in changes:
             metrics.CHANGES.labels(change.type, change.alert.state).inc()
+        self._watch.take(change.alert for change in changes)
         self.hub.publish(changes)

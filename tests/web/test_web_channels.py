@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from running_desk import START_US, Running, book_with_people, desk
+from running_desk import START_US, Running, book_with_people, desk, detection
 
 from core.clock import ManualClock
+from core.model import Stage
 
 
 def with_robot(
@@ -100,3 +101,47 @@ async def test_a_channel_that_is_not_there_is_404_and_nobody_tests_without_signi
     assert (await desk.nobody.post("/api/v1/channels/group/test", json={})).status == 401
     assert (await desk.worker.get("/api/v1/channels")).status == 403
     assert got == []
+
+
+@with_robot({"errcode": 0})
+async def test_a_crash_reaches_the_group_with_a_link_and_its_ledger_says_so(
+    desk: Running, got: list[Any]
+) -> None:
+    await desk.tell(detection(stage=Stage.CONFIRMED))
+    person = await desk.person()
+    await until(lambda: len(got) == 1)
+    assert got[0]["actionCard"]["singleURL"] == "https://desk.example.org/#alert=crash"
+    desk.clock.advance(61)
+    await until(lambda: len(got) == 2)
+    await person.post("/api/v1/alerts/crash/acknowledge", json={})
+    await until(lambda: len(got) == 3)
+    desk.clock.advance(600)
+    await asyncio.sleep(0.6)
+    assert len(got) == 3, "somebody has it"
+    async with person.get("/api/v1/alerts/crash") as answer:
+        lines = (await answer.json())["deliveries"]
+    assert [(line["reason"], line["tier"], line["state"]) for line in lines] == [
+        ("opened", 0, "delivered"),
+        ("escalated", 1, "delivered"),
+        ("acknowledged", None, "delivered"),
+    ]
+
+
+@with_robot({"errcode": 130101, "errmsg": "send too fast"}, {"errcode": 0})
+async def test_a_robot_that_is_blocked_gets_its_ten_minutes_and_then_the_notice(
+    desk: Running, got: list[Any]
+) -> None:
+    await desk.tell(detection(stage=Stage.CONFIRMED))
+    await until(lambda: len(got) == 1)
+    desk.clock.advance(30)
+    await asyncio.sleep(0.4)
+    assert len(got) == 1
+    desk.clock.advance(575)
+    await until(lambda: len(got) >= 2)
+    assert "待认领" in str(got[1:])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # what it waits for happens on another server
+            await asyncio.sleep(0.01)
