@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app import replay_picture
 from app.services import fail
 from app.stack import Stack, StackError, print_json, running
 from app.watch import Seen, Watcher
@@ -37,10 +38,21 @@ _WORN = {"yes": Worn.YES, "no": Worn.NO, "unknown": Worn.UNKNOWN}
     help="What the wear sensor says.",
 )
 @click.option("--riding-mps", type=click.FloatRange(0, 60), help="Speed over ground; without it unknown.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw recordings and alerts into this file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--stay", is_flag=True, help="Keep the desk open afterwards, until Ctrl-C.")
 def replay(
-    folders: tuple[Path, ...], speed: float, worn: str, riding_mps: float | None, as_json: bool, stay: bool
+    folders: tuple[Path, ...],
+    speed: float,
+    worn: str,
+    riding_mps: float | None,
+    plot: Path | None,
+    as_json: bool,
+    stay: bool,
 ) -> None:
     """Play recordings of real motion (docs/recordings.md) through broker, worker and desk.
 
@@ -72,6 +84,8 @@ def replay(
                 time.sleep(clock.wall_s(_SETTLE_S) + 1.0)
                 report = summarise(result, desk.alerts(), desk.seen)
                 _print(report, as_json, console)
+                if plot:
+                    replay_picture.draw(recordings, report["alerts"], plot)
                 if stay:
                     console.print("Ctrl-C ends it.")
                     threading.Event().wait()
