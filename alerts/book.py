@@ -49,6 +49,13 @@ class Book:
         with transaction(self._db):
             return [change for each in events for change in self._take_event(each, now_us)]
 
+    def drill(self, severity: int, person: str, unique: str, now_us: int) -> list[Change]:
+        """A person raises an alert to practise; the same `unique` is the same drill."""
+        with transaction(self._db):
+            if any(self._alerts("id = ?", f"drill-{unique}")):
+                return []
+            return self._write(lifecycle.drill(severity, person, unique, now_us), now_us)
+
     def acknowledge(self, alert_id: str, person: str, now_us: int) -> list[Change]:
         """A person takes the alert. Raises `NotFoundError`, `lifecycle.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.acknowledge(alert, person, now_us), now_us)

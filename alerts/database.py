@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -85,7 +85,13 @@ ALTER TABLE alerts ADD COLUMN touched_us INTEGER
 CREATE INDEX IF NOT EXISTS alerts_by_touch ON alerts (state, touched_us);
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE alerts ADD COLUMN alerted_us INTEGER AS (json_extract(body, '$.alerted_us'));
+CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (alerted_us);
+CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What each version adds to the one before."""
 
 
@@ -142,8 +148,21 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             f"{path}: was written by a newer Helmetwatch (format {version}, this one knows {VERSION})"
         )
     if version < VERSION:
-        missing = " ".join(_STEPS[version:])
-        db.executescript(f"BEGIN IMMEDIATE; {missing} PRAGMA user_version = {VERSION}; COMMIT;")
+        with transaction(db):
+            # Somebody else may have done it while we waited for our turn.
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            for statement in _statements("".join(_STEPS[version:])):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 @contextmanager

@@ -201,6 +201,41 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
         yield from _apply(alert, Input.SOS, RIDER, now_us)
 
 
+def drill(severity: int, person: str, unique: str, now_us: int) -> Iterator[Step]:
+    """The first steps of an alert that a person raises to practise: open at once, marked TEST for ever."""
+    alert = Alert(
+        id=f"drill-{unique}",
+        state=State.PENDING,
+        seq=0,
+        version=1,
+        helmet="DRILL",
+        rider=None,
+        kind=Kind.HEAD_STRIKE,
+        stage=Stage.CONFIRMED,
+        severity=severity,
+        severity_basis="context",
+        quality="D",
+        worn=Worn.UNKNOWN,
+        late=False,
+        signal_lost=False,
+        reason_zh=f"演练 TEST：{person} 发起，没有人受伤",
+        reason_en=f"TEST, a drill: raised by {person}, nobody is hurt",
+        position=None,
+        speed_mps=None,
+        impacts_us=[],
+        boot=None,
+        frame_seq=None,
+        occurred_us=now_us,
+        received_us=now_us,
+        detected_us=now_us,
+        alerted_us=now_us,
+        opens_us=now_us,
+        test=True,
+    )
+    yield Step(Entry.DETECTED, person, alert)
+    yield from _apply(alert, Input.DRILL, person, now_us)
+
+
 def rider_ok(alert: Alert, ok_us: int, now_us: int) -> Iterator[Step]:
     """The rider says "I'm OK" at `ok_us` (device time): an answer to what happened before, not after."""
     if ok_us >= alert.last_impact_us:

@@ -10,6 +10,7 @@ from alerts.book import LIVE, NotFoundError
 from alerts.database import connect
 from alerts.model import Alert, Change, Entry, State, parse
 from alerts.outbox import Delivery, ledger
+from alerts.statistics import cases, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,49 @@ class Snapshot:
     alerts: list[Alert]
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which alerts a list holds: those that fit everything that is given; empty or None means any."""
+
+    states: Sequence[State] = ()
+    severities: Sequence[int] = ()
+    kinds: Sequence[str] = ()
+    helmet: str = ""
+    rider: str = ""
+    """Part of the rider's name."""
+    owner: str = ""
+    from_us: int | None = None
+    """`alerted_us` from here on."""
+    to_us: int | None = None
+    """`alerted_us` before this."""
+    test: bool | None = None
+
+    def sql(self) -> tuple[str, list[object]]:
+        """A condition on the table `alerts`, and its values."""
+        parts: list[tuple[str, Sequence[object]]] = []
+        for expression, values in (
+            ("state", self.states),
+            ("json_extract(body, '$.severity')", self.severities),
+            ("json_extract(body, '$.kind')", self.kinds),
+        ):
+            if values:
+                parts.append((f"{expression} IN ({', '.join('?' * len(values))})", values))
+        if self.helmet:
+            parts.append(("helmet = ?", [self.helmet]))
+        if self.rider:
+            parts.append(("instr(lower(json_extract(body, '$.rider.name')), lower(?))", [self.rider]))
+        if self.owner:
+            parts.append(("json_extract(body, '$.owner') = ?", [self.owner]))
+        if self.from_us is not None:
+            parts.append(("alerted_us >= ?", [self.from_us]))
+        if self.to_us is not None:
+            parts.append(("alerted_us < ?", [self.to_us]))
+        if self.test is not None:
+            parts.append(("coalesce(json_extract(body, '$.test'), 0) = ?", [int(self.test)]))
+        condition = " AND ".join(part for part, _ in parts) or "true"
+        return condition, [value for _, values in parts for value in values]
+
+
 class Reader:
     """Questions to the alert book. Use it from one thread at a time."""
 
@@ -44,23 +88,23 @@ class Reader:
         """Closes the file."""
         self._db.close()
 
-    def alerts(
-        self, states: Sequence[State], limit: int, before: int | None
-    ) -> tuple[list[Alert], int | None]:
+    def alerts(self, wanted: Filter, limit: int, before: int | None) -> tuple[list[Alert], int | None]:
         """A page of alerts, newest first, and the cursor of the next page (None at the end).
 
-        No states means all of them; `before` is the cursor that the page before gave out.
+        `before` is the cursor that the page before gave out.
         """
-        where, values = ["number < ?"], [before if before is not None else 2**62]
-        if states:
-            where.append(f"state IN ({', '.join('?' * len(states))})")
+        condition, values = wanted.sql()
         rows = self._db.execute(
-            f"SELECT body, seq, number FROM alerts WHERE {' AND '.join(where)} "  # noqa: S608  # constants
+            f"SELECT body, seq, number FROM alerts WHERE number < ? AND {condition} "  # noqa: S608  # constants
             "ORDER BY number DESC LIMIT ?",
-            (*values, *states, limit + 1),
+            (before if before is not None else 2**62, *values, limit + 1),
         ).fetchall()
         page = rows[:limit]
         return [parse(body, seq) for body, seq, _ in page], page[-1][2] if len(rows) > limit else None
+
+    def statistics(self, from_us: int, to_us: int, now_us: int) -> dict[str, Any]:
+        """How alerts that came in from one moment up to another were dealt with."""
+        return summary(cases(self._db, from_us, to_us), now_us)
 
     def alert(self, alert_id: str) -> Alert:
         """The alert as it stands. Raises `NotFoundError`."""

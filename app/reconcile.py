@@ -11,8 +11,7 @@ import click
 import numpy as np
 
 from alerts.database import BookError
-from alerts.model import State
-from alerts.reader import Reader
+from alerts.reader import Filter, Reader
 from app.services import config_option, fail, read_config
 from app.stack import print_json
 from core.config import Config, ConfigError
@@ -166,7 +165,7 @@ def _alerts(book: Reader, ledger: Ledger) -> Iterator[dict[str, Any]]:
     began_us = min((t0_us for t0_us, _ in ledger.published.values()), default=0) - _BEFORE_US
     found, before = [], None
     while True:
-        page, before = book.alerts(list[State](), _PAGE, before)
+        page, before = book.alerts(Filter(), _PAGE, before)
         found += [alert for alert in page if alert.helmet in helmets and alert.occurred_us >= began_us]
         if before is None:
             break

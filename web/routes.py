@@ -10,7 +10,7 @@ import prometheus_client
 from aiohttp import web
 
 from alerts.book import BATCH, Book
-from alerts.model import Alert, Change, State
+from alerts.model import Alert, Change
 from alerts.notices import test_notice
 from alerts.reader import Reader
 from core import metrics
@@ -30,6 +30,7 @@ WORKER_BODY_MAX = 32 * 2**20
 PERSON_BODY_MAX = 64 * 2**10
 LIST_MAX = 1000
 TEST_WAIT_S = 8.0
+MONTH_US = 30 * 86_400 * 1_000_000
 
 
 def routes() -> list[web.RouteDef]:
@@ -48,6 +49,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/resolve", person(resolve)),
         web.post(f"{alert}/reopen", person(reopen)),
         web.post(f"{alert}/note", person(note)),
+        web.post("/api/v1/drill", person(drill)),
+        web.get("/api/v1/statistics", person(statistics)),
         web.get("/api/v1/fleet", person(show_fleet)),
         web.get("/api/v1/channels", person(show_channels)),
         web.post("/api/v1/channels/{name}/test", person(test_channel)),
@@ -137,13 +140,10 @@ async def take_report(request: web.Request, desk: Desk) -> web.Response:
 async def list_alerts(request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """A page of alerts."""
     query = request.query
-    try:
-        states = [State(name) for name in query.get("state", "").split(",") if name]
-    except ValueError:
-        raise Problem(400, f"state: must be some of {', '.join(State)}, with commas between.") from None
-    limit = _count(query.get("limit", "200"), "limit", 1, LIST_MAX)
-    before = _count(query["before"], "before", 0, wire.LARGEST) if "before" in query else None
-    alerts, cursor = await desk.ask(partial(Reader.alerts, states=states, limit=limit, before=before))
+    limit = wire.count(query.get("limit", "200"), "limit", 1, LIST_MAX)
+    before = wire.moment(query, "before")
+    question = partial(Reader.alerts, wanted=wire.wanted(query), limit=limit, before=before)
+    alerts, cursor = await desk.ask(question)
     return web.json_response(
         {"alerts": [asdict(alert) for alert in alerts], "next": None if cursor is None else str(cursor)}
     )
@@ -199,6 +199,25 @@ async def note(request: web.Request, desk: Desk, by: Person) -> web.Response:
     alert, now_us = request.match_info["id"], desk.clock.now_us()
     changes = await desk.change(lambda book: book.note(alert, by.display_name, text, now_us))
     return await _after(desk, alert, changes)
+
+
+async def drill(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """Raises an alert marked TEST that goes the way of all alerts."""
+    severity = wire.drill(await read_body(request, PERSON_BODY_MAX))
+    now_us, unique = desk.clock.now_us(), secrets.token_hex(8)
+    changes = await desk.change(lambda book: book.drill(severity, by.display_name, unique, now_us))
+    return web.json_response(asdict(changes[-1].alert))
+
+
+async def statistics(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """How alerts were dealt with; without a time the last 30 days."""
+    now_us = desk.clock.now_us()
+    to_us = wire.moment(request.query, "to_us")
+    to_us = now_us + 1 if to_us is None else to_us
+    from_us = wire.moment(request.query, "from_us")
+    from_us = max(0, to_us - MONTH_US) if from_us is None else from_us
+    found = await desk.ask(partial(Reader.statistics, from_us=from_us, to_us=to_us, now_us=now_us))
+    return web.json_response({"from_us": from_us, "to_us": to_us} | found)
 
 
 async def show_fleet(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
@@ -286,9 +305,3 @@ async def _after(desk: Desk, alert_id: str, changes: list[Change]) -> web.Respon
 
 def _session(desk: Desk, name: str, display_name: str) -> dict[str, str]:
     return {"name": name, "display_name": display_name, "tiles_url": desk.config.web.tiles_url}
-
-
-def _count(text: str, name: str, least: int, most: int) -> int:
-    if text.isascii() and text.isdigit() and least <= int(text[:20]) <= most:
-        return int(text)
-    raise Problem(400, f"{name}: must be a whole number from {least} to {most}.")

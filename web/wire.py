@@ -5,17 +5,20 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from alerts.model import Resolution
-from core.model import Detection, HelmetEvent, HelmetReport, WorkerReport
+from alerts.model import Resolution, State
+from alerts.reader import Filter
+from core.model import Detection, HelmetEvent, HelmetReport, Kind, WorkerReport
 from web.problems import Problem
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 LARGEST = 2**53
 """Largest integer that a browser's numbers hold exactly (ECMA-262)."""
@@ -49,6 +52,14 @@ class Remark:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What a person sends to practise."""
+
+    severity: int = 3
+
+
+_DRILL = TypeAdapter(Drill)
 _DETECTIONS = TypeAdapter(list[Detection])
 _EVENTS = TypeAdapter(list[HelmetEvent])
 _REPORT = TypeAdapter(WorkerReport)
@@ -117,6 +128,59 @@ def remark(body: bytes, *, needed: bool) -> str:
     if needed and not note:
         raise Problem(400, "note: must not be empty.")
     return note
+
+
+def drill(body: bytes) -> int:
+    """The severity of a drill. Raises `Problem` 400."""
+    severity = _checked(lambda: _DRILL.validate_json(body)).severity
+    if not 1 <= severity <= 4:
+        raise Problem(400, "severity: must be 1 to 4.")
+    return severity
+
+
+def wanted(query: Mapping[str, str]) -> Filter:
+    """Which alerts a list's address asks for. Raises `Problem` 400."""
+    severities = [count(part, "severity", 1, 4) for part in _parts(query, "severity")]
+    for name in ("helmet", "rider", "owner"):
+        if len(query.get(name, "")) > 100 or "\0" in query.get(name, ""):
+            raise Problem(400, f"{name}: must be at most 100 characters.")
+    test = query.get("test", "")
+    if test not in ("", "true", "false"):
+        raise Problem(400, "test: must be true or false.")
+    return Filter(
+        states=_some(State, query, "state"),
+        severities=severities,
+        kinds=_some(Kind, query, "kind"),
+        helmet=query.get("helmet", ""),
+        rider=query.get("rider", ""),
+        owner=query.get("owner", ""),
+        from_us=moment(query, "from_us"),
+        to_us=moment(query, "to_us"),
+        test=None if not test else test == "true",
+    )
+
+
+def moment(query: Mapping[str, str], name: str) -> int | None:
+    """A moment in an address, None where there is none. Raises `Problem` 400."""
+    return count(query[name], name, 0, LARGEST) if query.get(name) else None
+
+
+def count(text: str, name: str, least: int, most: int) -> int:
+    """A whole number in an address. Raises `Problem` 400."""
+    if text.isascii() and text.isdigit() and least <= int(text[:20]) <= most:
+        return int(text)
+    raise Problem(400, f"{name}: must be a whole number from {least} to {most}.")
+
+
+def _some(words: type[E], query: Mapping[str, str], name: str) -> list[E]:
+    try:
+        return [words(part) for part in _parts(query, name)]
+    except ValueError:
+        raise Problem(400, f"{name}: must be some of {', '.join(words)}, with commas between.") from None
+
+
+def _parts(query: Mapping[str, str], name: str) -> list[str]:
+    return [part for part in query.get(name, "").split(",") if part][:20]
 
 
 def helmets_json(helmets: list[HelmetReport]) -> bytes:

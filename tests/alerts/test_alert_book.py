@@ -17,6 +17,7 @@ from alerts.book import Book, NotFoundError
 from alerts.database import BookError
 from alerts.lifecycle import RefusedError
 from alerts.model import Alert, Entry, State
+from alerts.reader import Filter
 from core.model import Detection, HelmetEvent, Stage, Trace
 
 INCIDENTS = st.sampled_from(["a", "b"])
@@ -152,10 +153,10 @@ def test_a_batch_is_taken_whole_or_not_at_all(story: Story) -> None:
 
 def test_pages_of_alerts_join_without_gap_while_new_ones_come(story: Story) -> None:
     story.detect(*(version(incident=f"i{n}") for n in range(7)))
-    seen, cursor = story.reader.alerts([], 3, None)
+    seen, cursor = story.reader.alerts(Filter(), 3, None)
     story.detect(version(incident="new"))
     while cursor is not None:
-        page, cursor = story.reader.alerts([], 3, cursor)
+        page, cursor = story.reader.alerts(Filter(), 3, cursor)
         seen += page
     assert [alert.id for alert in seen] == [f"i{n}" for n in range(6, -1, -1)]
 
@@ -164,7 +165,7 @@ def test_a_list_can_be_of_some_states_only(story: Story) -> None:
     story.detect(
         version(), version(1, Stage.CONFIRMED, incident="sure"), version(1, Stage.CANCELLED, incident="no")
     )
-    pages = story.reader.alerts([State.OPEN, State.CANCELLED], 10, None)
+    pages = story.reader.alerts(Filter(states=[State.OPEN, State.CANCELLED]), 10, None)
     assert [alert.id for alert in pages[0]] == ["no", "sure"]
     assert pages[1] is None
 

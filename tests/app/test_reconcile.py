@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.book import Book
-from alerts.reader import Reader
+from alerts.reader import Filter, Reader
 from app.cli import main
 from app.reconcile import Account, reconcile
 from core.config import Embedded
@@ -173,13 +173,12 @@ DESK = """
 import sys
 from pathlib import Path
 from alerts.book import Book
-from alerts.reader import Reader
-from alerts.reader import Reader
+from alerts.reader import Filter, Reader
 from core.model import HelmetEvent
 book, reader = Book(Path(sys.argv[1]), 30), Reader(Path(sys.argv[1]))
 for line in sys.stdin:
     book.take_events([HelmetEvent(line.strip(), "sos", 1, 1)], 1)
-    print(len(reader.alerts([], 100, None)[0]), flush=True)
+    print(len(reader.alerts(Filter(), 100, None)[0]), flush=True)
 """
 
 
@@ -195,7 +194,7 @@ def test_somebody_who_reads_the_book_does_not_take_the_log_away_from_the_desk(tm
         desk.stdin.flush()
         assert int(desk.stdout.readline()) == count
         reader = Reader(path)
-        assert len(reader.alerts([], 100, None)[0]) == count
+        assert len(reader.alerts(Filter(), 100, None)[0]) == count
         reader.close()  # had the desk no lock, this would delete its log
     desk.kill()
     desk.wait()
