@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from browsers import Browsers
 from playwright.sync_api import Browser, Playwright, sync_playwright
-from real_desk import Accounts, RealDesk
+from real_desk import Accounts, RealDesk, Robot
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = [
@@ -29,8 +29,8 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
 def make_desk(tmp_path: Path, accounts: Accounts) -> Iterator[Callable[..., RealDesk]]:
     made: list[RealDesk] = []
 
-    def make(**given: str) -> RealDesk:
-        made.append(RealDesk(tmp_path, accounts, **given))
+    def make(**given: object) -> RealDesk:
+        made.append(RealDesk(tmp_path, accounts, **given))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
@@ -41,6 +41,13 @@ def make_desk(tmp_path: Path, accounts: Accounts) -> Iterator[Callable[..., Real
 @pytest.fixture
 def desk(make_desk: Callable[..., RealDesk]) -> RealDesk:
     return make_desk()
+
+
+@pytest.fixture
+def robot() -> Iterator[Robot]:
+    made = Robot()
+    yield made
+    made.close()
 
 
 # Not for the session: Playwright keeps an event loop running in this thread, and other tests start their own.

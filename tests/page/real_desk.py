@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import asdict, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +98,38 @@ class Wire:
         self.loop.loop.call_soon_threadsafe(self.server.close)
 
 
+class Robot:
+    """A DingTalk robot on a free port that answers with `code` and counts what it was told."""
+
+    def __init__(self) -> None:
+        self.code = 0
+        self.told: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the library's name
+                outer.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = json.dumps(
+                    {"errcode": outer.code, "errmsg": "sign not match" if outer.code else "ok"}
+                ).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/robot/send?access_token=x"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Accounts:
     """A book with two people in it, made once: their passwords are slow to hash, as they should be."""
 
@@ -111,7 +144,9 @@ class Accounts:
 class RealDesk:
     """The desk on a free port, and a worker's way to talk to it."""
 
-    def __init__(self, folder: Path, accounts: Accounts, riders: str = "") -> None:
+    def __init__(
+        self, folder: Path, accounts: Accounts, riders: str = "", robot: Robot | None = None
+    ) -> None:
         self.loop = Loop()
         book = folder / "alerts.db"
         shutil.copy(accounts.book, book)
@@ -120,9 +155,19 @@ class RealDesk:
             "helmet,name,phone\nSF-000001,张三,+8613800000001\nSF-000002,李四,+8613800000002\n" + riders,
             encoding="utf-8",
         )
+        channels = []
+        if robot is not None:
+            (folder / "robot").write_text(robot.url, encoding="utf-8")
+            channels = [{"name": "group", "kind": "dingtalk", "url_file": str(folder / "robot")}]
         self.config = Config.model_validate(
             {
-                "alerts": {"path": str(book), "riders_file": str(names), "countdown_s": 15},
+                "alerts": {
+                    "path": str(book),
+                    "riders_file": str(names),
+                    "countdown_s": 15,
+                    "channels": channels,
+                    "public_url": "https://desk.example.org",
+                },
                 "web": {"port": 0},
             }
         )

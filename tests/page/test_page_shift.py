@@ -175,7 +175,7 @@ def test_an_incident_keeps_its_times_apart_and_shows_phone_place_trace_and_why(
     desk.crash(late=True, occurred_us=t_us, impacts_us=[t_us, t_us + 900_000], received_us=t_us + 840_000_000)
     row(page, 1).locator(".row-open").click()
     expect(page.locator(".note.late")).to_contain_text(re.compile(r"14 分 \d\d 秒前发生，\d+ 秒前才送达"))
-    expect(page.locator(".phone")).to_have_attribute("href", "tel:+8613800000001")
+    expect(page.locator(".incident-rider .phone")).to_have_attribute("href", "tel:+8613800000001")
     expect(page.locator(".times tr")).to_have_count(6)
     expect(page.locator(".times tr").nth(1)).to_contain_text("+14 分 00 秒")
     expect(page.locator(".times")).to_contain_text("UTC+8")

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { askReopen, askResolution } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { t, term } from "./i18n.js";
-import { severityWord, who } from "./pieces.js";
+import { TEST, severityWord, who } from "./pieces.js";
 import { FINAL } from "./store.js";
 
 export class Actions {
@@ -31,7 +31,7 @@ export class Actions {
     const alert = this.#store.alerts.get(id);
     if (!alert || FINAL.has(alert.state)) return;
     if (alert.state !== "acknowledged") return void toast(t("not_yours_yet"), "warn");
-    const end = await askResolution(`${severityWord(alert)} · ${term("kind", alert.kind)} · ${who(alert)}`);
+    const end = await askResolution(`${alert.test ? `${TEST} · ` : ""}${severityWord(alert)} · ${term("kind", alert.kind)} · ${who(alert)}`);
     if (end) await this.#send(id, () => api.resolve(id, end.reason, end.note));
   }
 

@@ -34,6 +34,8 @@ export const whoAmI = () => call("GET", "/session");
 export const signOut = () => call("DELETE", "/session", {});
 export const getAlert = (id) => call("GET", alertPath(id));
 export const getFleet = () => call("GET", "/fleet");
+export const getChannels = () => call("GET", "/channels");
+export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});
 export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
 export const resolve = (id, reason, note) => call("POST", `${alertPath(id)}/resolve`, { reason, note });
 export const reopen = (id, note) => call("POST", `${alertPath(id)}/reopen`, { note });

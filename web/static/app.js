@@ -7,7 +7,7 @@ import { announce, tickAll } from "./dom.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
 import { setTilesUrl } from "./map.js";
-import { severityWord, who } from "./pieces.js";
+import { TEST, severityWord, who } from "./pieces.js";
 import { showSignIn } from "./signin.js";
 import { Siren } from "./sound.js";
 import { Store } from "./store.js";
@@ -63,7 +63,7 @@ function start(person) {
   feed = new Feed(take, (state) => {
     if (state.state === "refused") expired();
     else desk?.feedState(state);
-    if (state.state === "live") refreshFleet();
+    if (state.state === "live") refresh();
   });
   desk = new Desk(root, { store, siren, feed, actions: new Actions(store, expired), language, signOut });
   feed.start();
@@ -74,14 +74,16 @@ function take(type, data) {
   if (type === "snapshot") store.replace(data.alerts);
   else if (type === "alert") store.put(data.alert, data.entry.at_us);
   else if (type === "fleet") store.putFleet(data);
+  else if (type === "deliveries") store.putDeliveries(data);
 }
 
-// Fleet news is not repeated after a break, so the whole is asked for once the feed lives again.
-async function refreshFleet() {
+// News of fleet and channels is not repeated after a break, so the whole is asked for once the feed lives again.
+async function refresh() {
   try {
-    const fleet = await api.getFleet();
+    const [fleet, { channels }] = await Promise.all([api.getFleet(), api.getChannels()]);
     sync(fleet.now_us);
     store.putFleet(fleet);
+    store.putDeliveries({ alerts: null, channels });
   } catch {
     // The strip shows that the workers are silent; the next report brings them back.
   }
@@ -106,7 +108,7 @@ store.addEventListener("alerts", ({ detail }) => {
   if (!detail.urgent.length) return;
   siren.again();
   const [alert] = detail.urgent;
-  announce(t("announce", { severity: severityWord(alert), kind: term("kind", alert.kind), who: who(alert) }));
+  announce((alert.test ? `${TEST} ` : "") + t("announce", { severity: severityWord(alert), kind: term("kind", alert.kind), who: who(alert) }));
 });
 
 new Worker("/static/ticker.js").addEventListener("message", tick);

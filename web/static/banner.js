@@ -3,7 +3,7 @@
 import { h, ticking } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { age } from "./time.js";
-import { severityShape, severityWord, who } from "./pieces.js";
+import { TEST, severityShape, severityWord, testMark, who } from "./pieces.js";
 
 const COLOURS = { 1: "#4aa3ff", 2: "#facc15", 3: "#f97316", 4: "#e0142f" };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -56,7 +56,7 @@ export class Banner {
     this.#button.replaceChildren(t("open_first"), h("kbd", {}, "U"));
     if (worst) {
       this.#shape.replaceChildren(severityShape(worst.severity));
-      this.#worst.textContent = `${severityWord(worst)} · ${term("kind", worst.kind)} · ${who(worst)}`;
+      this.#worst.replaceChildren(...[testMark(worst), ` ${severityWord(worst)} · ${term("kind", worst.kind)} · ${who(worst)}`].filter(Boolean));
     }
     this.#oldest.update();
     this.tick();
@@ -72,8 +72,9 @@ export class Banner {
     const waiting = this.#store.untaken();
     this.#phase = !this.#phase && !calm.matches;
     const name = t("brand");
+    const drill = waiting.length > 0 && waiting.every((alert) => alert.test) ? `${TEST} ` : "";
     const title = waiting.length === 0 ? name
-      : this.#phase ? t("title_look") : `${t("title_wait", { n: waiting.length })}${name}`;
+      : drill + (this.#phase ? t("title_look") : `${t("title_wait", { n: waiting.length })}${name}`);
     if (document.title !== title) document.title = title;
     const fill = !this.#feedLive ? "#9aa7b8" : waiting.length === 0 ? "#2f9e6e" : this.#phase ? "#ffffff" : COLOURS[waiting[0].severity];
     const href = icon(fill, waiting.length);

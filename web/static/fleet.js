@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { makeMap } from "./map.js";
-import { who } from "./pieces.js";
+import { TEST, who } from "./pieces.js";
 import { FINAL, UNTAKEN } from "./store.js";
 import { age, now_us } from "./time.js";
 
@@ -159,7 +159,7 @@ export class FleetMap {
       context.font = "bold 12px system-ui";
       context.fillStyle = context.strokeStyle;
       context.textAlign = "center";
-      context.fillText(who(alert), x, y - size - 4);
+      context.fillText(alert.test ? `${TEST} ${who(alert)}` : who(alert), x, y - size - 4);
       this.#targets.push({ x, y, alert });
     }
   }

@@ -1,11 +1,13 @@
 // One alert on one screen: who and phone, why, state and what to do, times, place, trace, timeline, evidence.
 
 import * as api from "./api.js";
+import { Checklist } from "./checklist.js";
 import { h, ticking } from "./dom.js";
 import { both, english, t, term } from "./i18n.js";
+import { ledger } from "./ledger.js";
 import { ageOf, countdown, phoneLink, reason, severityBadge, tags, who } from "./pieces.js";
 import { PlaceMap } from "./place.js";
-import { age, clock, delay, zone } from "./time.js";
+import { age, clock, delay, fineSpan, zone } from "./time.js";
 import { TraceChart } from "./trace.js";
 import { evidence, timeline } from "./record.js";
 
@@ -25,9 +27,11 @@ export class Incident {
     this.#store = store;
     this.#actions = actions;
     this.root = h("section", { class: "incident", id: "incident" });
-    store.addEventListener("alerts", (event) => {
-      if (this.id !== null && (event.detail.ids === null || event.detail.ids.includes(this.id))) this.#load();
-    });
+    for (const news of ["alerts", "deliveries"]) {
+      store.addEventListener(news, (event) => {
+        if (this.id !== null && (event.detail.ids === null || event.detail.ids.includes(this.id))) this.#load();
+      });
+    }
   }
 
   // Opens an alert, or closes the view with null.
@@ -81,7 +85,9 @@ export class Incident {
       title: h("h1", { class: "incident-title", tabindex: -1 }, t("loading")), who: h("div", { class: "incident-rider" }),
       late: h("div", { class: "incident-late" }), state: h("span", { class: "incident-state" }),
       why: h("p", { class: "incident-why" }), notes: h("div", { class: "incident-notes" }), buttons: this.#buttons(),
-      times: h("div", { class: "times" }), facts: h("dl", { class: "facts" }), record: h("div", { class: "timeline" }),
+      times: h("div", { class: "times" }), impacts: h("div", { class: "impacts" }), facts: h("dl", { class: "facts" }),
+      record: h("div", { class: "timeline" }), ledger: h("section", { class: "card ledger-card" }),
+      checklist: new Checklist((text) => this.#actions.note(this.id, text)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
     };
@@ -93,12 +99,12 @@ export class Incident {
       h("header", { class: "incident-head" },
         h("button", { type: "button", class: "small back", onclick: () => this.#actions.back() }, t("back")),
         p.title, h("div", { class: "incident-who" }, p.who, p.late), h("div", { class: "incident-acts" }, p.state, p.buttons)),
-      p.why, p.notes,
+      p.why, p.notes, p.checklist.root,
       h("div", { class: "incident-grid" },
-        h("section", { class: "card times-card" }, p.times, p.facts), this.#map.root,
+        h("section", { class: "card times-card" }, p.times, p.impacts, p.facts), this.#map.root,
         h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record),
         h("section", { class: "card trace-card" }, this.#chart.root),
-        p.evidence));
+        p.ledger, p.evidence));
   }
 
   async #sendNote(event) {
@@ -123,10 +129,13 @@ export class Incident {
     p.state.replaceChildren(...stateWords(alert));
     for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").includes(alert.state);
     p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
+    p.impacts.replaceChildren(...impacts(alert.impacts_us));
     p.facts.replaceChildren(...facts(alert));
+    p.checklist.show(alert);
     this.#map.show(alert.position, alert.severity);
     if (!alert.timeline) return;
     p.record.replaceChildren(timeline(alert.timeline));
+    p.ledger.replaceChildren(...ledger(alert.deliveries));
     const open = p.evidence.open;
     p.evidence.replaceChildren(...evidence(alert));
     p.evidence.open = open;
@@ -188,6 +197,16 @@ function sixTimes(alert) {
   return h("table", {}, h("tbody", {},
     row("occurred", alert.occurred_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
     row("acknowledged", alert.acknowledged_us), alert.cancelled_us ? row("cancelled", alert.cancelled_us) : row("resolved", alert.resolved_us)));
+}
+
+// One incident, but every impact of it: merged, never hidden.
+function impacts(times_us) {
+  if (times_us.length < 2) return [];
+  const first = times_us[0];
+  return [
+    h("h2", {}, t("impact_list", { n: times_us.length, span: fineSpan((times_us.at(-1) - first) / 1e6) })),
+    h("ol", {}, times_us.map((us, i) => h("li", {}, h("b", {}, String(i + 1)), ` ${clock(us, true)} `, h("span", { class: "muted" }, i ? delay(first, us) : "")))),
+  ];
 }
 
 function facts(alert) {

@@ -63,12 +63,20 @@ export function stateLine(alert) {
   return [word];
 }
 
+// A drill says so wherever it is shown, in both languages on either page.
+export const TEST = "测试 TEST";
+
+export function testMark(alert) {
+  return alert.test ? h("span", { class: "tag test" }, TEST) : null;
+}
+
 export function ageOf(us, key = "ago") {
   return ticking(() => t(key, { span: age(us) }), { class: "age" });
 }
 
 export function tags(alert) {
   return [
+    testMark(alert),
     alert.late && h("span", { class: "tag late" }, `${t("late")} ${span((alert.received_us - alert.occurred_us) / 1e6)}`),
     alert.signal_lost && h("span", { class: "tag lost" }, t("signal_lost")),
     alert.impacts_us.length > 1 && h("span", { class: "tag" }, t("impacts", { n: alert.impacts_us.length })),

@@ -1,7 +1,8 @@
 // What has been written down about an alert: its timeline, and the features and points of the detector.
 
+import { stepOf } from "./checklist.js";
 import { h } from "./dom.js";
-import { english, t, term } from "./i18n.js";
+import { english, known, t, term } from "./i18n.js";
 import { clock } from "./time.js";
 
 const ACTORS = { detector: ["检测程序", "detector"], rider: ["骑手", "rider"], desk: ["报警台", "desk"] };
@@ -18,8 +19,14 @@ function words(detail) {
     detail.stage && `${term("severity", detail.severity)} · ${term("stage", detail.stage)}`,
     english() ? detail.reason_en : detail.reason_zh,
     detail.reason && term("reason", detail.reason),
-    detail.note,
+    noteWords(detail.note),
   ].filter(Boolean);
+}
+
+// A note that ticks the checklist is shown in the page's language; what people wrote stays as they wrote it.
+function noteWords(note) {
+  const ticked = stepOf(note);
+  return ticked ? `${ticked.done ? "☑" : "☐"} ${t(`step.${ticked.step}`)}` : note;
 }
 
 export function timeline(entries) {
@@ -29,21 +36,25 @@ export function timeline(entries) {
     words(entry.detail).map((text) => h("span", { class: "entry-words" }, text)))));
 }
 
-function number(value) {
+const YES_NO = new Set(["hidden_clip", "lone_sample", "riding"]);
+
+function number(name, value) {
+  if (name === "worn") return term("worn", value);
+  if (YES_NO.has(name)) return t(value ? "yes" : "no");
   return Number.isInteger(value) ? String(value) : Number(value.toPrecision(4)).toString();
 }
 
 export function evidence(alert) {
   const features = alert.features || {};
   const points = alert.points || {};
-  const table = (heading, values) => h("table", {},
+  const table = (group, heading, values, show) => h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, heading), h("th", { scope: "col" }, t("value")))),
-    h("tbody", {}, Object.entries(values).map(([name, value]) =>
-      h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(value))))));
+    h("tbody", {}, Object.entries(values).map(([name, value]) => h("tr", {},
+      h("th", { scope: "row" }, known(`${group}.${name}`) && `${t(`${group}.${name}`)} `, h("code", {}, name)), h("td", {}, show(name, value))))));
   return [
     h("summary", {}, t("evidence"), h("span", { class: "muted" }, ` ${alert.detector || ""}`)),
     h("p", { class: "muted" }, t("honest")),
-    h("div", { class: "evidence-tables" }, table(t("points"), points), table(t("feature"), features)),
+    h("div", { class: "evidence-tables" }, table("point", t("points"), points, (_, value) => (value > 0 ? `+${value}` : String(value))), table("feature", t("feature"), features, number)),
     h("p", { class: "muted" }, `${t("helmet")} ${alert.helmet} · boot ${alert.boot ?? "–"} · ${t("frame")} ${alert.frame_seq ?? "–"} · ${alert.id}`),
   ];
 }

@@ -24,6 +24,7 @@ export class Store extends EventTarget {
   alerts = new Map();
   helmets = new Map();
   workers = [];
+  channels = [];
   me = null;
   lastAlertAt_us = null;
   #fleetAt = 0;
@@ -91,6 +92,12 @@ export class Store extends EventTarget {
     this.#fleetAt = performance.now();
     for (const helmet of fleet.helmets) this.helmets.set(helmet.helmet, helmet);
     this.#tell("fleet", null);
+  }
+
+  // The ledgers of `alerts` (null: of many) have changed, and this is how the channels fare now.
+  putDeliveries({ alerts, channels }) {
+    this.channels = channels;
+    this.#tell("deliveries", { ids: alerts });
   }
 
   #tell(type, detail) {

@@ -1,6 +1,11 @@
 // Every word on the page: [Chinese, English]. `group.code` names a code that comes from the server.
 
+import { EVIDENCE_WORDS } from "./words-evidence.js";
+import { VIEW_WORDS } from "./words-views.js";
+
 export const WORDS = {
+  ...EVIDENCE_WORDS,
+  ...VIEW_WORDS,
   brand: ["头盔守望", "Helmetwatch"],
   alerts: ["报警", "Alerts"],
   fleet: ["车队", "Fleet"],

@@ -1,0 +1,101 @@
+"""What an incident shows besides the first look: the checklist, who was told, every impact, names for the numbers."""
+
+import re
+
+from browsers import Browsers
+from playwright.sync_api import Page, expect
+from real_desk import RealDesk, Robot, now_us
+
+
+def open_first(page: Page) -> None:
+    page.locator(".row-open").first.click()
+    expect(page.locator("#incident .entries").first).to_be_visible()
+
+
+def test_a_tick_on_the_checklist_is_seen_by_everybody_with_a_name_and_can_be_taken_back(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li", lang="en")
+    desk.crash()
+    for page in (wang, li):
+        open_first(page)
+        expect(page.locator(".steps li")).to_have_count(5)
+        expect(page.locator(".steps li.next")).to_have_count(1)
+    wang.check("#step-rider")
+    expect(li.locator("#step-rider")).to_be_checked()
+    expect(li.locator(".steps li").first).to_contain_text("王芳")
+    expect(li.locator(".timeline")).to_contain_text("☑ Call the rider")
+    expect(wang.locator(".timeline")).to_contain_text("☑ 打电话给骑手")
+    li.uncheck("#step-rider")
+    expect(wang.locator("#step-rider")).not_to_be_checked()
+    expect(wang.locator(".timeline")).to_contain_text("☐ 打电话给骑手")
+    wang.reload()
+    expect(wang.locator(".timeline")).to_contain_text("☐ 打电话给骑手")
+    expect(wang.locator(".steps a").nth(0)).to_have_attribute("href", "tel:+8613800000001")
+    expect(wang.locator(".steps a").nth(1)).to_have_attribute("href", "tel:120")
+
+
+def test_a_tick_that_the_desk_did_not_get_is_not_shown_as_done(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    open_first(page)
+    page.route("**/note", lambda route: route.abort())
+    page.locator("#step-rider").click()
+    expect(page.locator("#toasts")).to_contain_text("连不上")
+    expect(page.locator("#step-rider")).not_to_be_checked()
+
+
+def test_the_ledger_says_who_was_told_and_why_a_channel_refused(
+    make_desk, robot: Robot, browsers: Browsers
+) -> None:
+    robot.code = 310000
+    desk = make_desk(robot=robot)
+    page = browsers.signed_in(desk)
+    desk.crash(severity=4)
+    open_first(page)
+    expect(page.locator(".delivery")).to_have_attribute("data-state", "refused")
+    expect(page.locator(".delivery")).to_contain_text("group")
+    expect(page.locator(".delivery")).to_contain_text("被拒收")
+    expect(page.locator(".delivery")).to_contain_text("310000")
+    robot.code = 0
+    page.click('[data-act="acknowledge"]')
+    expect(page.locator('.delivery[data-state="delivered"]')).to_contain_text("已认领")
+
+
+def test_every_impact_of_a_merged_incident_is_listed_with_its_time(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    t_us = now_us() - 60_000_000
+    desk.crash(occurred_us=t_us, impacts_us=[t_us, t_us + 900_000, t_us + 40_000_000])
+    open_first(page)
+    expect(page.locator(".impacts h2")).to_have_text("3 次撞击，前后 40 秒")
+    expect(page.locator(".impacts li")).to_have_count(3)
+    expect(page.locator(".impacts li").nth(1)).to_have_text(re.compile(r"^2 .*\d\d:\d\d\.\d{3} \+0\.90 秒$"))
+
+
+def test_the_evidence_has_names_a_person_can_read_in_both_languages(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(
+        features={"peak_g": 16.0, "riding": 1.0, "worn": 2.0, "new_one": 0.5},
+        points={"tilt": 2.0, "worn": -3.0},
+    )
+    open_first(page)
+    page.click(".evidence summary")
+    table = page.locator(".evidence-tables")
+    for words in (
+        "峰值加速度（g） peak_g",
+        "头盔翻转",
+        "+2",
+        "-3",
+        "撞击前在骑行 riding\t是",
+        "佩戴中",
+        "new_one",
+    ):
+        assert words in table.inner_text()
+    page.click("#language")
+    page.click(".evidence summary")
+    for words in ("Peak acceleration (g)", "The helmet turned over", "yes", "worn"):
+        assert words in table.inner_text()
