@@ -7,10 +7,11 @@ is in flight than the broker allows; the rest waits here, bounded.
 import contextlib
 import selectors
 import socket
+import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from paho.mqtt import client as mqtt
@@ -18,6 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+
+from core.config import Tls
 
 _IN_FLIGHT = 1000
 _RETRY_S = (0.2, 5.0)
@@ -37,6 +40,21 @@ class Broker:
     username: str = ""
     password: str = ""
     protocol: Literal["5", "3.1.1"] = "5"
+    tls: Tls = field(default_factory=Tls)
+    credentials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Name and password of each helmet that signs in by itself, by helmet id; others use those above."""
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What TLS needs, None without it. Raises `BrokerError` where a file cannot be used."""
+        if not self.tls.enabled:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.tls.ca_file or None)
+            if self.tls.cert_file:
+                context.load_cert_chain(self.tls.cert_file, self.tls.key_file or None)
+        except OSError as error:
+            raise BrokerError(f"TLS: {self.tls.ca_file or self.tls.cert_file}: {error}") from None
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,14 @@ class Outgoing(NamedTuple):
 class Connection:
     """One MQTT session; `Connections` drives it."""
 
-    def __init__(self, owner: "Connections", number: int, broker: Broker, identity: Identity) -> None:
+    def __init__(
+        self,
+        owner: "Connections",
+        number: int,
+        broker: Broker,
+        identity: Identity,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._owner, self.number, self._broker, self._identity = owner, number, broker, identity
         v5 = broker.protocol == "5"
         self.client = mqtt.Client(
@@ -71,8 +96,11 @@ class Connection:
             reconnect_on_failure=False,
             clean_session=None if v5 else True,
         )
-        if broker.username:
-            self.client.username_pw_set(broker.username, broker.password)
+        username, password = broker.credentials.get(identity.client_id, (broker.username, broker.password))
+        if username:
+            self.client.username_pw_set(username, password)
+        if context:
+            self.client.tls_set_context(context)
         if identity.will:
             name, payload = identity.will
             self.client.will_set(name, payload, qos=1, retain=True)
@@ -86,7 +114,7 @@ class Connection:
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_publish = self._on_publish
-        self.client.on_message = lambda _c, _u, m: owner.on_message(m.topic, bytes(m.payload))
+        self.client.on_message = lambda _c, _u, m: owner.heard(m)
         self.connected = False
         self.refused = ""
         self.held = False
@@ -112,6 +140,12 @@ class Connection:
         except OSError:
             return False
         return True
+
+    def read(self) -> None:
+        """Reads what has come; TLS may hold more of it than the socket shows."""
+        self.client.loop_read()
+        while isinstance(sock := self.client.socket(), ssl.SSLSocket) and sock.pending():
+            self.client.loop_read()
 
     def pump(self) -> None:
         """Sends as much of what waits as the broker allows."""
@@ -176,17 +210,26 @@ class Connections:
         on_connected: Callable[[int], None],
         on_sent: Callable[[Any], None],
         on_ack: Callable[[Any], None],
+        on_heard: Callable[[str, bytes, int, bool], None] | None = None,
     ) -> None:
         self.on_message, self.on_connected = on_message, on_connected
-        self.on_sent, self.on_ack = on_sent, on_ack
+        self.on_sent, self.on_ack, self._on_heard = on_sent, on_ack, on_heard
         self._broker = broker
-        self._all = [Connection(self, n, broker, identity) for n, identity in enumerate(identities)]
+        context = broker.tls_context()
+        self._all = [Connection(self, n, broker, identity, context) for n, identity in enumerate(identities)]
         self._waiting_max = max(100, waiting_max // len(self._all))
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[int, socket.socket] = {}
         self._misc_at = 0.0
         self.dropped = 0
         """Messages given up because too many waited."""
+
+    def heard(self, message: mqtt.MQTTMessage) -> None:
+        """Passes on what a connection received."""
+        if self._on_heard:
+            self._on_heard(message.topic, bytes(message.payload), message.qos, message.retain)
+        else:
+            self.on_message(message.topic, bytes(message.payload))
 
     @property
     def connected(self) -> int:
@@ -232,6 +275,7 @@ class Connections:
         self._all[number].held = held
         if held:
             self._all[number].drop()
+            self._watch(self._all[number])
 
     def turn(self, seconds: float) -> None:
         """Sends and receives for so many real seconds."""
@@ -241,7 +285,7 @@ class Connections:
             for key, events in self._selector.select(max(0.0, until - time.monotonic())):
                 connection: Connection = key.data
                 if events & selectors.EVENT_READ:
-                    connection.client.loop_read()
+                    connection.read()
                 if events & selectors.EVENT_WRITE:
                     connection.client.loop_write()
                 connection.pump()
@@ -273,6 +317,9 @@ class Connections:
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.client.want_write() else 0)
         if known is None:
+            # A socket that was closed where we did not see it may have left its number to this one.
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(sock.fileno())
             self._selector.register(sock, events, connection)
             self._sockets[connection.number] = sock
         elif self._selector.get_key(sock).events != events:

@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import G0
-from simulator.motion import ROUGHNESS_M3, VEHICLES, Array, band, head_psd, vibration, walking
+from simulator.motion import (
+    FINE_HZ,
+    ROUGHNESS_M3,
+    VEHICLES,
+    Array,
+    Vehicle,
+    band,
+    head_psd,
+    obstacle,
+    vibration,
+    walking,
+)
 
 LOOP_S = 160
 SPEED_STEP_MPS = 1.5
@@ -54,7 +65,7 @@ class Loops:
         rng = np.random.default_rng(20240 + rate_hz)
         self.samples = n = LOOP_S * rate_hz
         # Real roads come in patches: a slow modulation gives the peaks that pure Gaussian noise lacks.
-        patches = np.exp(0.3 * band(rng, n, rate_hz, 0.02, 0.5))
+        patches = np.exp(0.5 * band(rng, n, rate_hz, 0.02, 0.5))
         patches /= np.sqrt(np.mean(patches**2))
         ride = np.zeros((len(VEHICLES), _STEPS + 1, n), np.float32)
         seed = int(rng.integers(2**31))
@@ -62,16 +73,41 @@ class Loops:
             for step in range(1, _STEPS + 1):
                 speed = step * SPEED_STEP_MPS
 
-                def psd(f: Array, speed: float = speed, vehicle: object = vehicle) -> Array:
-                    return head_psd(f, speed, ROUGHNESS_M3["B"], vehicle)  # type: ignore[arg-type]
+                def psd(f: Array, speed: float = speed, vehicle: Vehicle = vehicle) -> Array:
+                    return head_psd(f, speed, ROUGHNESS_M3["B"], vehicle)
 
                 # The same seed at every speed, so that a change of speed blends without a seam.
-                ride[v, step] = vibration(np.random.default_rng(seed), n, rate_hz, psd) * patches
+                own = np.random.default_rng(seed)
+                ride[v, step] = vibration(own, n, rate_hz, psd) * patches + _joints(
+                    own, n, rate_hz, speed, vehicle
+                )
         self.ride = ride.ravel()
         self.sway = band(rng, n, rate_hz, 0.05, 0.8).astype(np.float32)
         self.stir = band(rng, n, rate_hz, 0.3, 8.0).astype(np.float32)
         self.walk = walking(rng, n, rate_hz).astype(np.float32)
         self.noise = rng.normal(size=n).astype(np.float32)
+        # How fast the head sways and nods: what a gyroscope sees of everyday life.
+        self.sway_rate = (np.gradient(self.sway) * rate_hz).astype(np.float32)
+        self.nod = band(rng, n, rate_hz, 1.0, 8.0).astype(np.float32)
+
+
+def _joints(rng: np.random.Generator, n: int, rate_hz: int, speed_mps: float, vehicle: Vehicle) -> Array:
+    """(n,) expansion joints, manhole covers and edges of patches: short bumps and dips of some millimetres.
+
+    Ten a minute, height exponential with a mean of 6 mm, 25 mm at most: the sharp, rare part of a road that
+    the noise of ISO 8608 has not. Times and heights are the same at every speed.
+    """
+    at = rng.integers(0, n, round(10 * LOOP_S / 60))
+    heights = np.minimum(rng.exponential(0.006, len(at)), 0.025) * rng.choice([-1.0, 1.0], len(at))
+    metre = obstacle("bump", 0.01, 0.3, speed_mps, vehicle) / 0.01
+    stride = FINE_HZ // rate_hz
+    whole = len(metre) // stride * stride
+    # The mean over each sample's time is all the low-pass that a motion below 30 Hz needs.
+    seen = metre[:whole].reshape(-1, stride).mean(1)
+    out = np.zeros(n)
+    for start, height in zip(at.tolist(), heights.tolist(), strict=True):
+        np.add.at(out, (start + np.arange(len(seen))) % n, height * seen)
+    return out
 
 
 @lru_cache
@@ -129,6 +165,34 @@ def everyday(
     f += stir[..., None] * np.stack([read(made.stir, k * third) for k in range(3)], -1)
     f += _gravity(state, read(made.sway, 0), read(made.sway, third))
     return f, v
+
+
+def everyday_gyro(
+    rate_hz: int,
+    state: npt.NDArray[np.void],
+    first: npt.NDArray[np.int64],
+    n: int,
+    f_z: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Angular rate (m, n, 3) in rad/s of the same samples: sway, and nodding that grows with the shaking.
+
+    `f_z` (m, n) is the vertical specific force in g. 0.5 rad/s for each g of vertical RMS is a planning figure.
+    """
+    made = loops(rate_hz)
+    place = state["offset"][:, None] + first[:, None] + np.arange(n)
+    third = made.samples // 3
+
+    def read(loop: npt.NDArray[np.float32], shift: int) -> npt.NDArray[np.float32]:
+        return np.asarray(loop[(place + shift) % made.samples])
+
+    sway = state["sway"][:, None].astype(np.float32)
+    nod = (0.5 * f_z.std(1) + state["stir_g"])[:, None].astype(np.float32)
+    out = np.empty((*place.shape, 3), np.float32)
+    # Gravity moves by -omega x up: nodding about y carries x, rolling about x carries y.
+    out[..., 0] = sway * read(made.sway_rate, third) + 0.4 * nod * read(made.nod, third)
+    out[..., 1] = -sway * read(made.sway_rate, 0) + nod * read(made.nod, 0)
+    out[..., 2] = sway * read(made.sway_rate, 2 * third) + 0.4 * nod * read(made.nod, 2 * third)
+    return out
 
 
 def _gravity(

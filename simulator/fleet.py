@@ -5,8 +5,10 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +20,16 @@ from simulator.connections import Broker, BrokerError
 from simulator.helmet import Frame, Helmets
 from simulator.ledger import LedgerWriter
 from simulator.scenario import Scenario
+from simulator.tape import TapeWriter
 from simulator.uplink import FIRMWARE, Uplink
 
 __all__ = ["Broker", "BrokerError", "Progress", "Summary", "run_fleet"]
 
 _TURN_S = 0.015
 """Real seconds between two looks at what is due."""
+_DRY_TURN_US = 10_000
+"""Simulated time between two looks in a dry run."""
+_NEVER_US = 2**62
 _DRAIN_S = 10.0
 """Real seconds the last PUBACKs may take."""
 
@@ -47,6 +53,10 @@ class Progress:
     dropped: int
     behind_s: float
     """How late the last frame was sent: more than a second or two means that this machine is too slow."""
+    ack_ms: tuple[float, float] = (0.0, 0.0)
+    """Real milliseconds from sending to PUBACK of the last 2,000 frames: median and 99th percentile."""
+    injected: dict[str, int] = field(default_factory=dict)
+    """How often each fault struck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,12 @@ class Summary:
 
 def run_fleet(
     scenario: Scenario,
-    broker: Broker,
+    broker: Broker | None,
     clock: Clock,
     *,
     connections: int = 4,
     ledger: Path | None = None,
+    record: Path | None = None,
     duration_s: float | None = None,
     stop: threading.Event,
     on_progress: Callable[[Progress], None] | None = None,
@@ -75,38 +86,51 @@ def run_fleet(
     The helmets share `connections` connections; with as many connections as helmets each has its own, signs in
     under its own id and has a Last Will. Raises `BrokerError` where the broker cannot be reached at the start; later
     losses are waited out.
+
+    Without a broker it is a dry run: the clock is only asked for the start, simulated time goes as fast as
+    the machine can, everything is acknowledged at once. `record` writes a tape of everything the helmets hand to
+    the network; dry runs of one scenario from one start give the same tape, byte for byte.
     """
     start_us = clock.now_us()
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(LedgerWriter(ledger)) if ledger else None
-        fleet = _Fleet(scenario, broker, start_us, connections, writer)
+        tape = stack.enter_context(TapeWriter(record, start_us)) if record else None
+        fleet = _Fleet(scenario, broker, start_us, connections, writer, tape)
         fleet.uplink.net.open()
         stack.callback(fleet.uplink.net.close)
         reported = 0.0
         end_us = None if duration_s is None else start_us + round(duration_s * 1e6)
+        now_us = start_us
         while not stop.is_set():
-            now_us = clock.now_us()
+            now_us = clock.now_us() if broker else now_us + _DRY_TURN_US
             fleet.step(now_us if end_us is None else min(now_us, end_us))
             if end_us is not None and now_us >= end_us:
                 break
             fleet.uplink.net.turn(_TURN_S)
             if on_progress and time.monotonic() - reported >= 1:
                 reported = time.monotonic()
-                on_progress(fleet.progress(clock.now_us()))
+                on_progress(fleet.progress(now_us))
         fleet.uplink.close()
         deadline = time.monotonic() + _DRAIN_S
         while fleet.uplink.net.outstanding and time.monotonic() < deadline:
             fleet.uplink.net.turn(_TURN_S)
-        return Summary(fleet.uplink.boot, start_us, fleet.progress(clock.now_us()))
+        return Summary(fleet.uplink.boot, start_us, fleet.progress(now_us))
 
 
 class _Fleet:
     """The helmets of a run, the frame each has ready, and what else is due when."""
 
     def __init__(
-        self, scenario: Scenario, broker: Broker, start_us: int, connections: int, ledger: LedgerWriter | None
+        self,
+        scenario: Scenario,
+        broker: Broker | None,
+        start_us: int,
+        connections: int,
+        ledger: LedgerWriter | None,
+        tape: TapeWriter | None,
     ) -> None:
-        self._start_us, self._ledger = start_us, ledger
+        self.start_us, self._now_us, self._ledger, self._tape = start_us, start_us, ledger, tape
+        self._answers = scenario.answers
         self._helmets = Helmets(scenario, start_us)
         self._rng = np.random.default_rng((scenario.seed, 13))
         self.uplink = Uplink(
@@ -122,20 +146,47 @@ class _Fleet:
             faults=scenario.faults,
             seed=scenario.seed,
             on_prompt=self._asked,
+            tap=self._record if tape else None,
+            spells=scenario.spells,
         )
         self._due_us = np.zeros(scenario.helmets, np.int64)
         self._ready: list[Frame] = []
         self._later: list[tuple[int, int, int, Literal["sos", "ok", "worn", "not_worn"]]] = []
-        self._edges = sorted(
-            edge
-            for o in scenario.outages
-            for edge in ((o.start_s, o.helmet, False), (o.end_s, o.helmet, True))
-        )
+        self._edges = _edges(scenario, self)
         self._number = itertools.count()
         self._happened, self._behind_s = 0, 0.0
         if ledger:
             ledger.run(scenario.name, scenario.seed, start_us)
         self._ready = sorted(self._prepare(np.arange(scenario.helmets)), key=lambda f: f.index)
+
+    def _record(self, topic: str, payload: bytes, retain: bool) -> None:
+        if self._tape:
+            self._tape.write(self._now_us - self.start_us, topic, payload, 1, retain)
+
+    def coverage(self, helmet: int, covered: bool) -> None:
+        """A helmet loses the network or has it back; one whose battery is empty stays away."""
+        if self._due_us[helmet] < _NEVER_US:
+            self.uplink.coverage(helmet, covered)
+
+    def reboot(self, helmet: int, at_us: int, down_s: float) -> None:
+        """A helmet starts anew; what it had not sent is lost."""
+        if self._due_us[helmet] >= _NEVER_US:
+            return
+        self._helmets.reboot(helmet, at_us + round(down_s * 1e6))
+        self.uplink.reboot(helmet, int(self._helmets.boots[helmet]))
+        self._ready[helmet] = self._prepare(np.array([helmet]))[0]
+        self.uplink.injected["reboot"] += 1
+
+    def run_empty(self, helmet: int) -> None:
+        """A helmet's battery is empty."""
+        self.uplink.coverage(helmet, False)
+        self._due_us[helmet] = _NEVER_US
+        self.uplink.injected["battery"] += 1
+
+    def set_clock(self, helmet: int, at_us: int, step_s: float, drift_ppm: float) -> None:
+        """A helmet's own clock goes wrong."""
+        self._helmets.set_clock(helmet, at_us, round(step_s * 1e6), drift_ppm)
+        self.uplink.injected["clock"] += 1
 
     def _prepare(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> list[Frame]:
         frames = self._helmets.prepare(rows)
@@ -151,9 +202,9 @@ class _Fleet:
 
     def step(self, now_us: int) -> None:
         """Sends everything that is due by now."""
-        while self._edges and self._start_us + self._edges[0][0] * 1e6 <= now_us:
-            _, index, covered = self._edges.pop(0)
-            self.uplink.coverage(index, covered)
+        self._now_us = now_us
+        while self._edges and self.start_us + self._edges[0][0] * 1e6 <= now_us:
+            self._edges.popleft()[2]()
         while len(rows := np.flatnonzero(self._due_us <= now_us)):
             for i in rows[np.argsort(self._due_us[rows], kind="stable")].tolist():
                 self._send(self._ready[i], now_us)
@@ -167,15 +218,17 @@ class _Fleet:
             self._ledger.flush()
 
     def _send(self, frame: Frame, now_us: int) -> None:
-        self.uplink.frame(frame, now_us)
-        self.uplink.truth(frame, int(self._helmets.origin_us[frame.index]))
+        self.uplink.frame(frame, now_us, (frame.due_us - self.start_us) / 1e6)
+        # By the helmet's own clock, right or wrong: the system knows no other.
+        error_us = self._helmets.clock_error_us(frame.index, frame.due_us)
+        self.uplink.truth(frame, int(self._helmets.origin_us[frame.index]) + error_us)
         self._happened += len(frame.truths)
         self._behind_s = (now_us - frame.due_us) / 1e6
 
     def _asked(self, index: int, prompt: Prompt) -> None:
         """A rider who is asked and has not crashed says so, after a moment; one who lies on the road does not."""
         rider = self._helmets.riders[index]
-        if prompt.type == "ask" and not rider.crashed:
+        if self._answers and prompt.type == "ask" and not rider.crashed:
             waits_s = self._rng.uniform(12, 25) if rider.activity == "ride" else self._rng.uniform(4, 10)
             at_us = int(self._due_us[index]) + round(waits_s * 1e6)
             heapq.heappush(self._later, (at_us, next(self._number), index, "ok"))
@@ -184,7 +237,7 @@ class _Fleet:
         """The run so far."""
         up = self.uplink
         return Progress(
-            t_s=(now_us - self._start_us) / 1e6,
+            t_s=(now_us - self.start_us) / 1e6,
             frames=up.frames,
             acked=up.acked,
             repeats=up.repeats,
@@ -195,4 +248,35 @@ class _Fleet:
             unconfirmed=up.unconfirmed,
             dropped=up.net.dropped,
             behind_s=self._behind_s,
+            ack_ms=_percentiles_ms(up.ack_s),
+            injected=dict(up.injected),
         )
+
+
+def _percentiles_ms(times_s: Iterable[float]) -> tuple[float, float]:
+    times = np.array(list(times_s))
+    if not len(times):
+        return 0.0, 0.0
+    median, late = np.percentile(times, (50, 99)) * 1e3
+    return float(median), float(late)
+
+
+def _edges(scenario: Scenario, fleet: _Fleet) -> deque[tuple[float, int, Callable[[], None]]]:
+    """Everything that goes wrong at a given time, in order."""
+    start_us = fleet.start_us
+
+    def at_us(t_s: float) -> int:
+        return start_us + round(t_s * 1e6)
+
+    edges: list[tuple[float, int, Callable[[], None]]] = []
+    for o in scenario.outages:
+        edges.append((o.start_s, o.helmet, partial(fleet.coverage, o.helmet, False)))
+        edges.append((o.end_s, o.helmet, partial(fleet.coverage, o.helmet, True)))
+    edges += [
+        (b.t_s, b.helmet, partial(fleet.reboot, b.helmet, at_us(b.t_s), b.down_s)) for b in scenario.reboots
+    ]
+    for c in scenario.clock_faults:
+        wrong = partial(fleet.set_clock, c.helmet, at_us(c.t_s), c.step_s, c.drift_ppm)
+        edges.append((c.t_s, c.helmet, wrong))
+    edges += [(f.t_s, f.helmet, partial(fleet.run_empty, f.helmet)) for f in scenario.flats]
+    return deque(sorted(edges, key=lambda edge: edge[:2]))

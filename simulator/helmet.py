@@ -1,13 +1,15 @@
 """Helmets as devices: they cut their motion into frames the way `docs/payload.md` asks of every helmet."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from core.model import Flag, Frames, Strap, Worn
 from ingest.codec import encode_motion
-from simulator.everyday import STATE, everyday, loops
+from simulator.everyday import STATE, everyday, everyday_gyro, loops, speed
+from simulator.faults import SensorFault, spoil
 from simulator.motion import rotation
 from simulator.rider import Rider, Truth
 from simulator.scenario import Scenario
@@ -37,6 +39,23 @@ class Frame:
     """What really happened within it."""
 
 
+class _Seen(NamedTuple):
+    """What parts made of m helmets' next n samples."""
+
+    acc: npt.NDArray[np.int16]
+    """(m, n, 3)"""
+    gyro: npt.NDArray[np.int16] | None
+    speed: npt.NDArray[np.float64]
+    """(m, n)"""
+    peak_g: npt.NDArray[np.float64]
+    """(m,)"""
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> "_Seen":
+        """Some of the helmets."""
+        gyro = None if self.gyro is None else self.gyro[chosen]
+        return _Seen(self.acc[chosen], gyro, self.speed[chosen], self.peak_g[chosen])
+
+
 def frame_length(resultant_g: npt.NDArray[np.floating], rate_hz: float) -> tuple[int, bool]:
     """Samples in a frame, and whether it is sent on impact: a second, or until 0.4 s after the first 6 g.
 
@@ -58,6 +77,7 @@ class Helmets:
         self.ids = [scenario.helmet_id(i) for i in range(n)]
         # Frames are unique by helmet, boot and seq for ever, so a later run must be a later boot.
         self.boot = start_us // 1_000_000 & 0xFFFFFFFF
+        self.boots = np.full(n, self.boot, np.int64)
         self.state = np.zeros(n, STATE)
         self.parts: list[Part] = []
         self.riders: list[Rider] = []
@@ -75,11 +95,25 @@ class Helmets:
         self._full_scale_g = np.array([p.full_scale_g for p in self.parts])
         self._g_per_count = np.array([p.g_per_count for p in self.parts])
         self._noise_g = np.array([p.noise_g for p in self.parts], np.float32)
+        self._rad_s_per_count = np.array([p.rad_s_per_count for p in self.parts])
+        self._has_gyro = self._rad_s_per_count > 0
+        self._has_peak = np.array([p.peak_g > 0 for p in self.parts])
+        self._sensor_faults: dict[int, list[SensorFault]] = {}
+        for fault in scenario.sensor_faults:
+            self._sensor_faults.setdefault(fault.helmet, []).append(fault)
+        self._step_us, self._drift_ppm = np.zeros(n, np.int64), np.zeros(n)
+        self._drifts_from_us = np.zeros(n, np.int64)
+        self._empty_s = np.full(n, np.inf)
+        for flat in scenario.flats:
+            self._empty_s[flat.helmet] = flat.t_s
 
     def _build(self, i: int, rng: np.random.Generator, start_us: int) -> None:
         scenario = self.scenario
         parts, shares = zip(*scenario.parts, strict=True)
         part = parts[int(np.searchsorted(np.cumsum(shares), rng.random() * sum(shares)))]
+        group = scenario.group(i)
+        if group and group.part:
+            part = group.part
         self.parts.append(part)
         self.riders.append(Rider(scenario, i, part, self.state[i : i + 1][0]))
         # Sat on the head a little askew; gain and zero offset within what data sheets allow.
@@ -87,6 +121,10 @@ class Helmets:
         self._gain[i], self._offset_g[i] = rng.normal(1, 0.01, 3), rng.normal(0, 0.02, 3)
         self._knows_position[i] = rng.random() >= scenario.without_position
         self._knows_worn[i] = rng.random() >= scenario.without_wear_sensor
+        if group and group.position is not None:
+            self._knows_position[i] = group.position
+        if group and group.wear_sensor is not None:
+            self._knows_worn[i] = group.wear_sensor
         self._accuracy_m[i], self._battery[i] = rng.uniform(2.5, 9), rng.uniform(45, 100)
         self.origin_us[i] = start_us + int(rng.uniform(0, 1e6))
 
@@ -97,27 +135,48 @@ class Helmets:
             if self.riders[i].next_s <= t_s:
                 self.riders[i].plan(t_s)
         out: list[Frame] = []
-        for rate in np.unique(self._rate[rows]).tolist():
-            group = rows[self._rate[rows] == rate]
-            acc, speed = self._measure(group, rate, rate)
-            scaled = acc * self._g_per_count[group, None, None]
+        kinds = self._rate[rows] + 0.5 * self._has_gyro[rows]
+        for kind in np.unique(kinds).tolist():
+            group, rate = rows[kinds == kind], int(kind)
+            seen = self._measure(group, rate, rate)
+            scaled = seen.acc * self._g_per_count[group, None, None]
             resultant = np.sqrt(np.einsum("mnk,mnk->mn", scaled, scaled))
             struck = (resultant >= IMPACT_G).any(1)
             calm = group[~struck]
             if len(calm):
-                out += self._finish(calm, acc[~struck], speed[~struck], False)
+                out += self._finish(calm, seen.rows(~struck), False)
             for k in np.flatnonzero(struck).tolist():
                 n, _ = frame_length(resultant[k], rate)
                 one = group[k : k + 1]
-                out += self._finish(one, *self._measure(one, rate, n), True)
+                out += self._finish(one, self._measure(one, rate, n), True)
         return out
 
-    def _measure(
-        self, rows: npt.NDArray[np.intp], rate: int, n: int
-    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
-        """Counts (m, n, 3) and speed (m, n) from each helmet's next sample on."""
+    def reboot(self, i: int, at_us: int) -> None:
+        """A helmet starts anew at `at_us`: next boot count, seq from 0; what it did before that is not told."""
+        first = -(-(at_us - int(self.origin_us[i])) * 1000 // int(self._period_ns[i]))
+        gap_s = (first - self._sample[i]) / self._rate[i]
+        now_s = np.array([[self._sample[i] / self._rate[i]]])
+        self.state["went_m"][i] += gap_s * float(speed(self.state[i : i + 1], now_s)[0, 0])
+        self._sample[i], self._seq[i] = first, 0
+        # The moment of the start: no later run may count the same boot again.
+        self.boots[i] = max(int(self.boots[i]) + 1, at_us // 1_000_000 & 0xFFFFFFFF)
+
+    def set_clock(self, i: int, at_us: int, step_us: int, drift_ppm: float) -> None:
+        """A helmet's own clock is moved by `step_us` at `at_us` and drifts by `drift_ppm` from then on."""
+        self._step_us[i] = self.clock_error_us(i, at_us) + step_us
+        self._drift_ppm[i], self._drifts_from_us[i] = drift_ppm, at_us
+
+    def clock_error_us(self, i: int, at_us: int) -> int:
+        """How far a helmet's own clock is ahead at a true time."""
+        drifted = self._drift_ppm[i] * 1e-6 * (at_us - int(self._drifts_from_us[i]))
+        return int(self._step_us[i]) + round(float(drifted))
+
+    def _measure(self, rows: npt.NDArray[np.intp], rate: int, n: int) -> "_Seen":
+        """What each helmet's part makes of its next n samples."""
         first = self._sample[rows]
-        f, speed = everyday(rate, self.state[rows], first, n)
+        f, v = everyday(rate, self.state[rows], first, n)
+        gyro = everyday_gyro(rate, self.state[rows], first, n, f[..., 2]) if self._has_gyro[rows[0]] else None
+        peak = np.linalg.norm(f, axis=2).max(1) if self._has_peak[rows].any() else np.zeros(len(rows))
         for k, i in enumerate(rows.tolist()):
             for overlay in self.riders[i].overlays:
                 start = overlay.start - int(first[k])
@@ -125,31 +184,48 @@ class Helmets:
                 if a < b:
                     part = slice(a - start, b - start)
                     f[k, a:b] = f[k, a:b] * overlay.keep[part, None] + overlay.f[part]
+                    if gyro is not None and overlay.omega is not None:
+                        gyro[k, a:b] = gyro[k, a:b] * overlay.keep[part, None] + overlay.omega[part]
+                    if overlay.peak is not None:
+                        peak[k] = max(peak[k], float(overlay.peak[a - start : b - start].max(initial=0)))
         made = loops(rate)
         place = (7 * self.state["offset"][rows] + first)[:, None] + np.arange(n)
-        noise = np.stack([made.noise[(place + k * made.samples // 3) % made.samples] for k in range(3)], -1)
-        measured = (f @ self._mount[rows].transpose(0, 2, 1)) * self._gain[rows, None]
-        measured += self._offset_g[rows, None] + self._noise_g[rows, None, None] * noise
-        full, step = self._full_scale_g[rows, None, None], self._g_per_count[rows, None, None]
-        return counts(measured, full, step), speed
 
-    def _finish(
-        self,
-        rows: npt.NDArray[np.intp],
-        acc: npt.NDArray[np.int16],
-        speed: npt.NDArray[np.float64],
-        on_impact: bool,
-    ) -> list[Frame]:
+        def noise(shift: int) -> npt.NDArray[np.float32]:
+            return np.stack(
+                [made.noise[(place + shift + k * made.samples // 3) % made.samples] for k in range(3)], -1
+            )
+
+        measured = (f @ self._mount[rows].transpose(0, 2, 1)) * self._gain[rows, None]
+        measured += self._offset_g[rows, None] + self._noise_g[rows, None, None] * noise(0)
+        full, step = self._full_scale_g[rows, None, None], self._g_per_count[rows, None, None]
+        acc = counts(measured, full, step)
+        for k, i in enumerate(rows.tolist()):
+            for fault in self._sensor_faults.get(i, ()):
+                rail = int(min(32767, round(self._full_scale_g[i] / self._g_per_count[i])))
+                times = (int(first[k]) + np.arange(n)) / rate
+                spoil(acc[k], times, fault, float(self._g_per_count[i]), rail)
+        turned = None
+        if gyro is not None:
+            scale = self._rad_s_per_count[rows, None, None]
+            # Zero offset of some tenths of a degree a second, the same three figures that offset the accelerometer.
+            seen = gyro @ self._mount[rows].transpose(0, 2, 1) + 0.3 * self._offset_g[rows, None]
+            turned = counts(seen + np.float32(0.002) * noise(11), 32768 * scale, scale)
+        return _Seen(acc, turned, v, np.where(self._has_peak[rows], peak, np.nan))
+
+    def _finish(self, rows: npt.NDArray[np.intp], seen: "_Seen", on_impact: bool) -> list[Frame]:
         """Encodes frames of equal length and moves their helmets on to the next."""
-        n = acc.shape[1]
+        n = seen.acc.shape[1]
         first, seq = self._sample[rows], self._seq[rows]
         t0_us = self.origin_us[rows] + first * self._period_ns[rows] // 1000
         due_us = self.origin_us[rows] + (first + n) * self._period_ns[rows] // 1000
-        payloads = encode_motion(self._frames(rows, acc, speed[:, 0], t0_us, on_impact))
+        drifted = self._drift_ppm[rows] * 1e-6 * (t0_us - self._drifts_from_us[rows])
+        told_us = t0_us + self._step_us[rows] + np.rint(drifted).astype(np.int64)
+        payloads = encode_motion(self._frames(rows, seen, told_us, on_impact))
         self._sample[rows] += n
         self._seq[rows] += 1
-        self.state["went_m"][rows] += speed.sum(1) / self._rate[rows]
-        columns = (rows.tolist(), seq.tolist(), t0_us.tolist(), due_us.tolist(), payloads)
+        self.state["went_m"][rows] += seen.speed.sum(1) / self._rate[rows]
+        columns = (rows.tolist(), seq.tolist(), told_us.tolist(), due_us.tolist(), payloads)
         return [
             Frame(i, s, t0, due, on_impact, payload, self._truths(i))
             for i, s, t0, due, payload in zip(*columns, strict=True)
@@ -168,43 +244,46 @@ class Helmets:
     def _frames(
         self,
         rows: npt.NDArray[np.intp],
-        acc: npt.NDArray[np.int16],
-        speed: npt.NDArray[np.float64],
+        seen: "_Seen",
         t0_us: npt.NDArray[np.int64],
         on_impact: bool,
     ) -> Frames:
+        acc = seen.acc
         state, known = self.state[rows], self._knows_position[rows]
         worn = np.array([self.riders[i].worn for i in rows.tolist()])
         rails = np.rint(self._full_scale_g / self._g_per_count)[rows, None, None] - 1
         clipped = (np.abs(acc.astype(np.int32)) >= rails).any((1, 2))
         lat, lon = self._position(state)
-        spent = self._sample[rows] / self._rate[rows] / 3600 * 4.0
-        k = len(rows)
+        now_s = self._sample[rows] / self._rate[rows]
+        spent = now_s / 3600 * 4.0
+        # Charged again before it is empty: the fleet is about crashes, not about batteries.
+        battery = 15 + (self._battery[rows] - 15 - spent) % 85
+        # One that is to run empty loses a percent in 20 s towards its end.
+        battery = np.clip(np.minimum(battery, (self._empty_s[rows] - now_s) / 20), 0, 100)
         return Frames(
             helmet=[self.ids[i] for i in rows.tolist()],
-            boot=np.full(k, self.boot, np.uint32),
+            boot=self.boots[rows].astype(np.uint32),
             seq=self._seq[rows].astype(np.uint32),
             t0_us=t0_us,
             received_us=t0_us,
             period_ns=self._period_ns[rows].astype(np.uint32),
             full_scale_g=self._full_scale_g[rows].astype(np.float32),
             g_per_count=self._g_per_count[rows].astype(np.float32),
-            rad_s_per_count=np.zeros(k, np.float32),
+            rad_s_per_count=self._rad_s_per_count[rows].astype(np.float32),
             acc=acc,
-            gyro=None,
+            gyro=seen.gyro,
             flags=np.where(clipped, Flag.CLIPPED, 0).astype(np.uint8) | np.uint8(Flag.ON_IMPACT * on_impact),
             worn=np.where(self._knows_worn[rows], np.where(worn, Worn.YES, Worn.NO), Worn.UNKNOWN).astype(
                 np.uint8
             ),
             strap=np.where(worn, Strap.CLOSED, Strap.OPEN).astype(np.uint8),
-            # Charged again before it is empty: the fleet is about crashes, not about batteries.
-            battery_pct=(15 + (self._battery[rows] - 15 - spent) % 85).astype(np.uint8),
-            peak_g=np.full(k, np.nan, np.float32),
+            battery_pct=battery.astype(np.uint8),
+            peak_g=seen.peak_g.astype(np.float32),
             lat_deg=np.where(known, lat, np.nan),
             lon_deg=np.where(known, lon, np.nan),
             accuracy_m=np.where(known, self._accuracy_m[rows], np.nan).astype(np.float32),
             position_age_s=np.where(known, 0.2, np.nan).astype(np.float32),
-            speed_mps=np.where(known, speed, np.nan).astype(np.float32),
+            speed_mps=np.where(known, seen.speed[:, 0], np.nan).astype(np.float32),
         )
 
     def _position(

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator import impacts
+from simulator import impacts, mishaps
 from simulator.everyday import STATE, speed
-from simulator.motion import VEHICLES, Array
+from simulator.motion import VEHICLES, Array, Obstacle
 from simulator.scenario import Happening, Scenario
-from simulator.sensor import Part, sampled
+from simulator.sensor import Part, peaks, sampled, sampled_gyro
 
 Activity = Literal["ride", "walk", "stand", "park", "lie"]
 
@@ -26,7 +26,17 @@ _AHEAD_S = 120.0
 _LEAD_S = 2.6
 """How long before an impact its motion is prepared: longer than any lead-in and frame."""
 
-_NEEDS: dict[str, Activity] = {"drop": "park", "table": "park", "door": "walk"}
+_NEEDS: dict[str, Activity] = {
+    "drop": "park",
+    "table": "park",
+    "washing": "park",
+    "door": "walk",
+    "stand_up": "stand",
+}
+_OBSTACLES: dict[str, Obstacle] = {"bump": "bump", "pothole": "pothole", "kerb": "kerb"}
+_BRAKING_MPS2 = 6.0
+_REST_S = 2.0
+"""How long after an impact the helmet counts as lying; the impact's motion goes on for longer than that."""
 _ON_THE_WAY = {"sos", "ok"}
 
 
@@ -38,6 +48,10 @@ class Overlay:
     """Number of its first sample."""
     f: npt.NDArray[np.float32]
     keep: npt.NDArray[np.float32]
+    omega: npt.NDArray[np.float32] | None = None
+    """(n, 3) rad/s, where the part has a gyroscope."""
+    peak: npt.NDArray[np.float32] | None = None
+    """(n,) largest resultant since the sample before, where the part has a peak detector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +76,26 @@ class Rider:
         self._happened = 0
         self._spots: list[float] = []
         self._settle: tuple[float, impacts.Motion] | None = None
+        self._up_after_s: float | None = None
+        group = scenario.group(index)
+        self._hangs = group is not None and group.hangs
         self.overlays: list[Overlay] = []
         self.truths: list[Truth] = []
         self.said: list[tuple[float, Literal["sos", "ok", "worn", "not_worn"]]] = []
-        self.worn = True
+        self.worn = not self._hangs
         self._crossing = tuple(int(c) for c in self._rng.integers(-_BLOCKS, _BLOCKS + 1, 2))
         self._heading = (1, 0)
         row["x_m"], row["y_m"] = self._crossing[0] * BLOCK_EAST_M, self._crossing[1] * BLOCK_NORTH_M
         row["offset"] = self._rng.integers(0, 2**30)
         row["vehicle"] = self._rng.integers(len(VEHICLES))
+        if group and group.vehicle:
+            row["vehicle"] = [v.name for v in VEHICLES].index(group.vehicle)
         row["up"], row["halt_s"] = (0, 0, 1), np.inf
         other: Activity = ("walk", "stand", "park")[int(self._rng.integers(3))]
-        self._begin(self._wanted(0.0) or ("ride" if self._rng.random() < scenario.riding else other), 0.0)
+        rides = self._rng.random() < scenario.riding
+        if group and group.riding is not None:
+            rides = group.riding
+        self._begin(self._wanted(0.0) or ("ride" if rides or self._hangs else other), 0.0)
         # Nobody starts at the same moment of what they do.
         self._until_s *= self._rng.uniform(0.2, 1)
         self.said.clear()
@@ -154,7 +176,7 @@ class Rider:
             "lie": (120, 240),
         }
         self._until_s = t_s + rng.uniform(*lasts[activity])
-        worn = activity != "park"
+        worn = activity != "park" and not self._hangs
         if worn != self.worn:
             self.worn = worn
             self.said.append((t_s, "worn" if worn else "not_worn"))
@@ -189,6 +211,8 @@ class Rider:
         rng, row = self._rng, self._row
         v_in = min(float(row["v_out"]), 10.0)
         self._stand_here()
+        if self._settle is None:  # who is falling has stopped for good
+            row["halt_s"] = np.inf
         x, y = float(row["x_m"]), float(row["y_m"])
         self._heading = self._turn()
         self._crossing = (self._crossing[0] + self._heading[0], self._crossing[1] + self._heading[1])
@@ -235,18 +259,36 @@ class Rider:
             self.said.append((h.t_s, "sos" if h.kind == "sos" else "ok"))
             impact_s = h.t_s
         else:
-            motion = impacts.KINDS[h.kind](np.random.default_rng((*self._seed, number)))
+            motion = self._motion(h, np.random.default_rng((*self._seed, number)), t_s)
             impact_s = max(h.t_s, t_s + motion.impact_s + 0.05)
             needs = _NEEDS.get(h.kind, "ride")
             if self.activity != needs or (needs == "ride" and self._speed(impact_s) < 4):
                 return  # not in a position for it: tried again with the next frame
+            self._up_after_s = h.up_after_s
             self._strike(impact_s, motion)
+            if h.kind == "brake":
+                self._stop_hard(impact_s)
         self._due.pop(0)
         self._happened += 1
         if h.expected:
             self.truths.append(Truth(impact_s, h.kind, h.expected))
         if h.ok_after_s is not None:
             self.said.append((impact_s + h.ok_after_s, "ok"))
+
+    def _motion(self, h: Happening, rng: np.random.Generator, t_s: float) -> impacts.Motion:
+        if h.kind in _OBSTACLES:
+            v = max(2.0, self._speed(max(h.t_s, t_s)))
+            return impacts.rough_spot(rng, v, VEHICLES[int(self._row["vehicle"])], _OBSTACLES[h.kind])
+        return mishaps.KINDS[h.kind](rng)
+
+    def _stop_hard(self, at_s: float) -> None:
+        """To a stand from `at_s` on, three seconds of waiting, then the next leg."""
+        row = self._row
+        row["halt_v"], row["halt_s"] = self._speed(at_s), at_s
+        row["v_out"] = 0.0
+        self._leg_over_s = at_s + float(row["halt_v"]) / _BRAKING_MPS2 + 3.0
+        self._until_s = max(self._until_s, self._leg_over_s + 1.0)
+        self._spots.clear()
 
     def _strike(self, impact_s: float, motion: impacts.Motion) -> None:
         self._overlay(impact_s - motion.impact_s, motion)
@@ -256,7 +298,7 @@ class Rider:
             self._spots.clear()
         if motion.then != "go_on":
             # In the middle of the motion, where nothing of everyday life is left of the signal.
-            self._settle = (impact_s + 2.0, motion)
+            self._settle = (impact_s + _REST_S, motion)
 
     def _overlay(self, start_s: float, motion: impacts.Motion) -> None:
         exact = start_s * self._part.rate_hz
@@ -265,7 +307,13 @@ class Rider:
         keep = sampled(np.repeat(motion.keep[:, None], 3, 1), self._part, first - exact)[:, 0]
         # Gravity went through the chain so that it clips with the motion; everyday motion brings its own.
         f = f - keep[:, None] * self._row["up"].astype(np.float32)
-        self.overlays.append(Overlay(first, f, keep))
+        omega = peak = None
+        if self._part.gyro_rad_s:
+            turn = np.zeros_like(motion.f) if motion.omega is None else motion.omega
+            omega = sampled_gyro(turn, self._part, first - exact)
+        if self._part.peak_g:
+            peak = peaks(motion.f + motion.keep[:, None] * self._row["up"], self._part, first - exact)
+        self.overlays.append(Overlay(first, f, keep, omega, peak))
 
     def _cross_spot(self, t_s: float, spot_s: float) -> None:
         v = self._speed(spot_s)
@@ -275,3 +323,7 @@ class Rider:
 
     def _come_to_rest(self, t_s: float, motion: impacts.Motion) -> None:
         self._begin("lie" if motion.then == "lie" else "park", t_s, motion.up, motion.stirring_g)
+        if motion.then == "lie" and self._up_after_s is not None:
+            # Not before the fall's own motion has ended.
+            over_s = max((o.start + len(o.f)) / self._part.rate_hz for o in self.overlays)
+            self._until_s = max(over_s, t_s + self._up_after_s - _REST_S)

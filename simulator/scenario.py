@@ -5,20 +5,48 @@ from typing import Literal
 
 import numpy as np
 
-from simulator.faults import NO_FAULTS, Faults
+from simulator.faults import NO_FAULTS, ClockFault, Faults, Flat, Reboot, SensorFault, Spell
 from simulator.sensor import FAST, HIGH_G, STANDARD, Part
 
-Kind = Literal["head_strike", "fall", "car_hit", "ride_on", "drop", "door", "table", "sos", "ok"]
+Kind = Literal[
+    "head_strike",
+    "fall",
+    "low_side",
+    "car_hit",
+    "ride_on",
+    "drop",
+    "door",
+    "table",
+    "handlebar",
+    "washing",
+    "brake",
+    "head_turn",
+    "stand_up",
+    "bump",
+    "pothole",
+    "kerb",
+    "sos",
+    "ok",
+]
 Expected = Literal["alert", "none", "cancel"]
 
 EXPECTED: dict[Kind, Expected] = {
     "head_strike": "alert",
     "fall": "alert",
+    "low_side": "alert",
     "car_hit": "alert",
     "ride_on": "cancel",
     "drop": "none",
     "door": "none",
     "table": "none",
+    "handlebar": "none",
+    "washing": "none",
+    "brake": "none",
+    "head_turn": "none",
+    "stand_up": "none",
+    "bump": "none",
+    "pothole": "none",
+    "kerb": "none",
     "sos": "alert",
 }
 """What a good detector makes of each; "ok" is an answer, not a happening to be found."""
@@ -29,13 +57,15 @@ class Happening:
     """Something that befalls one helmet.
 
     It happens at `t_s` after the start, or as soon after it as the helmet is in a position for it: a crash
-    needs a rider at speed, a drop an unworn helmet. `ok_after_s` is when the rider says "I'm OK", if at all.
+    needs a rider at speed, a drop an unworn helmet. `ok_after_s` is when the rider says "I'm OK", if at all;
+    `up_after_s` is when one who fell stands up again, None for two to four minutes.
     """
 
     t_s: float
     kind: Kind
     helmet: int
     ok_after_s: float | None = None
+    up_after_s: float | None = None
 
     @property
     def expected(self) -> Expected | None:
@@ -52,6 +82,20 @@ class Outage:
     helmet: int
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Helmets of one kind; None leaves a property to the scenario's shares."""
+
+    helmets: int
+    part: Part | None = None
+    riding: bool | None = None
+    vehicle: Literal["ebike", "scooter"] | None = None
+    position: bool | None = None
+    wear_sensor: bool | None = None
+    hangs: bool = False
+    """On the handlebar of a vehicle that rides, not worn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +118,23 @@ class Scenario:
     happenings: tuple[Happening, ...] = ()
     outages: tuple[Outage, ...] = ()
     faults: Faults = NO_FAULTS
+    groups: tuple[Group, ...] = ()
+    """What the helmets are, in order; without it all are drawn from the shares above."""
+    spells: tuple[Spell, ...] = ()
+    sensor_faults: tuple[SensorFault, ...] = ()
+    clock_faults: tuple[ClockFault, ...] = ()
+    reboots: tuple[Reboot, ...] = ()
+    flats: tuple[Flat, ...] = ()
+    answers: bool = True
+    """Whether a rider who is asked and has not crashed says "I'm OK"."""
+
+    def group(self, index: int) -> Group | None:
+        """The group of a helmet by its place in the fleet."""
+        for group in self.groups:
+            if index < group.helmets:
+                return group
+            index -= group.helmets
+        return None
 
     def helmet_id(self, index: int) -> str:
         """Id of a helmet by its place in the fleet."""

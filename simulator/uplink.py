@@ -2,16 +2,18 @@
 
 import heapq
 import itertools
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from core.model import HelmetEvent, HelmetStatus, Prompt, Rejected
 from ingest.codec import decode_prompt, encode_event, encode_status, topic
 from simulator.connections import Broker, Connections, Identity
-from simulator.faults import NO_FAULTS, Faults, FaultyStream
+from simulator.faults import NO_FAULTS, Faults, FaultyStream, Sent, Spell
 from simulator.helmet import Frame
 from simulator.ledger import Crash, Key, LedgerWriter
+from simulator.perfect import Network, PerfectNetwork
 
 
 class Tag(NamedTuple):
@@ -38,7 +40,7 @@ class Uplink:
         self,
         ids: Sequence[str],
         boot: int,
-        broker: Broker,
+        broker: Broker | None,
         *,
         connections: int,
         status: Sequence[HelmetStatus],
@@ -47,17 +49,55 @@ class Uplink:
         seed: int = 0,
         on_prompt: Callable[[int, Prompt], None] = lambda _index, _prompt: None,
         on_sent: Callable[[Key], None] = lambda _key: None,
+        tap: Callable[[str, bytes, bool], None] | None = None,
+        spells: Sequence[Spell] = (),
     ) -> None:
         self.ids, self.boot = ids, boot
         self._status = status
         self._index = {name: i for i, name in enumerate(ids)}
         self._motion = [topic(name, "motion") for name in ids]
         self._ledger, self._on_prompt, self._on_sent = ledger, on_prompt, on_sent
-        self._faults = [FaultyStream(faults, (seed, 17, i)) for i in range(len(ids))] if faults else None
+        self._boots = [boot] * len(ids)
+        self._tap = tap
+        self.injected = Counter[str]()
+        """How often each fault struck so far."""
+        self._faults = (
+            [
+                FaultyStream(
+                    faults,
+                    (seed, 17, i),
+                    [s for s in spells if s.helmets is None or i in s.helmets],
+                    self.injected,
+                )
+                for i in range(len(ids))
+            ]
+            if faults or spells
+            else None
+        )
+        self._delayed: list[tuple[int, int, int, bytes, Tag | None]] = []
         self.own = connections >= len(ids)
         """Whether each helmet has a connection of its own."""
         self._connections = max(1, min(connections, len(ids)))
-        self.net = Connections(
+        self.net = self._network(broker)
+        self._unconfirmed: list[dict[int, bytes]] = [{} for _ in ids]
+        self._repeats: list[tuple[int, int, int]] = []
+        self._kept: dict[int, deque[tuple[str, bytes, Tag | None]]] = {}
+        self._order = itertools.count()
+        self._sent_s: dict[Key, float] = {}
+        self.ack_s: deque[float] = deque(maxlen=2000)
+        """Real seconds from sending to PUBACK of the last frames."""
+        self.frames = self.acked = self.repeats = self.events = 0
+
+    def _network(self, broker: Broker | None) -> Network:
+        if broker is None:
+            return PerfectNetwork(
+                self._identities(),
+                on_message=self._received,
+                on_connected=self._born,
+                on_sent=self._sent,
+                on_ack=self._acked,
+            )
+        return Connections(
             broker,
             self._identities(),
             on_message=self._received,
@@ -65,11 +105,6 @@ class Uplink:
             on_sent=self._sent,
             on_ack=self._acked,
         )
-        self._unconfirmed: list[dict[int, bytes]] = [{} for _ in ids]
-        self._repeats: list[tuple[int, int, int]] = []
-        self._kept: dict[int, deque[tuple[str, bytes, Tag | None]]] = {}
-        self._order = itertools.count()
-        self.frames = self.acked = self.repeats = self.events = 0
 
     def _identities(self) -> list[Identity]:
         if self.own:
@@ -91,22 +126,28 @@ class Uplink:
                 self._say(index, self._status[index])
 
     def _say(self, index: int, status: HelmetStatus) -> None:
-        number = index % self._connections
-        self.net.publish(number, topic(self.ids[index], "status"), encode_status(status), retain=True)
+        self._publish(index, topic(self.ids[index], "status"), encode_status(status), retain=True)
 
-    def frame(self, frame: Frame, now_us: int) -> None:
-        """Sends a frame that is due; one sent on impact is repeated until it is received."""
+    def frame(self, frame: Frame, now_us: int, t_s: float = 0.0) -> None:
+        """Sends a frame that is due, `t_s` into the run; one sent on impact is repeated until it is received."""
         name = self.ids[frame.index]
-        sound = [(frame.payload, True)]
-        sent = sound if self._faults is None else self._faults[frame.index].send(frame.payload)
-        for payload, intact in sent:
+        sent = [Sent(frame.payload, True)]
+        if self._faults is not None:
+            sent = self._faults[frame.index].send(frame.payload, t_s)
+        for payload, intact, delay_s in sent:
             tag = None
             if intact:  # not always this frame: a fault may have held back the one before
-                seq, t0_us = (int.from_bytes(payload[a:b], "little") for a, b in ((32, 36), (36, 44)))
-                tag = Tag((name, self.boot, seq), False)
+                boot, seq, t0_us = (
+                    int.from_bytes(payload[a:b], "little") for a, b in ((28, 32), (32, 36), (36, 44))
+                )
+                tag = Tag((name, boot, seq), False)
                 if self._ledger:
-                    self._ledger.frame(name, self.boot, seq, t0_us, now_us)
-            self._put(frame.index, self._motion[frame.index], payload, tag)
+                    self._ledger.frame(name, boot, seq, t0_us, now_us)
+            if delay_s:
+                later = (now_us + round(delay_s * 1e6), next(self._order), frame.index, payload, tag)
+                heapq.heappush(self._delayed, later)
+            else:
+                self._put(frame.index, self._motion[frame.index], payload, tag)
         self.frames += 1
         if frame.on_impact:
             held = self._unconfirmed[frame.index]
@@ -121,7 +162,15 @@ class Uplink:
             at_us = origin_us + round(t.t_s * 1e6)
             if self._ledger:
                 name = self.ids[frame.index]
-                self._ledger.crash(Crash(name, at_us, t.kind, t.expected, self.boot, frame.seq))
+                boot = self._boots[frame.index]
+                self._ledger.crash(Crash(name, at_us, t.kind, t.expected, boot, frame.seq))
+
+    def reboot(self, index: int, boot: int) -> None:
+        """A helmet starts anew: what it held for repeating is gone, and it says again that it is there."""
+        self._boots[index] = boot
+        self._unconfirmed[index].clear()
+        if index not in self._kept:
+            self._say(index, self._status[index])
 
     def event(
         self,
@@ -148,10 +197,13 @@ class Uplink:
             if not self.own:
                 self._say(index, self._status[index])
             for name, payload, tag in kept:
-                self.net.publish(index % self._connections, name, payload, tag=tag)
+                self._publish(index, name, payload, tag)
 
     def turn(self, now_us: int) -> None:
-        """Repeats what has not been received for two seconds."""
+        """Repeats what has not been received for two seconds, and sends what was delayed."""
+        while self._delayed and self._delayed[0][0] <= now_us:
+            _, _, index, late, tag = heapq.heappop(self._delayed)
+            self._put(index, self._motion[index], late, tag)
         while self._repeats and self._repeats[0][0] <= now_us:
             _, index, seq = heapq.heappop(self._repeats)
             payload = self._unconfirmed[index].get(seq)
@@ -159,7 +211,7 @@ class Uplink:
                 continue
             heapq.heappush(self._repeats, (now_us + REPEAT_US, index, seq))
             if index not in self._kept:
-                tag = Tag((self.ids[index], self.boot, seq), True)
+                tag = Tag((self.ids[index], self._boots[index], seq), True)
                 self._put(index, self._motion[index], payload, tag)
                 self.repeats += 1
 
@@ -178,15 +230,26 @@ class Uplink:
         if index in self._kept:
             self._kept[index].append((name, payload, tag))
         else:
-            self.net.publish(index % self._connections, name, payload, tag=tag)
+            self._publish(index, name, payload, tag)
+
+    def _publish(
+        self, index: int, name: str, payload: bytes, tag: Tag | None = None, retain: bool = False
+    ) -> None:
+        if self._tap:
+            self._tap(name, payload, retain)
+        self.net.publish(index % self._connections, name, payload, retain=retain, tag=tag)
 
     def _sent(self, tag: Tag | None) -> None:
         if tag and not tag.repeat:
+            self._sent_s[tag.key] = time.monotonic()
             self._on_sent(tag.key)
 
     def _acked(self, tag: Tag | None) -> None:
         if tag:
             self.acked += not tag.repeat
+            sent_s = self._sent_s.pop(tag.key, None)
+            if sent_s is not None:
+                self.ack_s.append(time.monotonic() - sent_s)
             if self._ledger:
                 self._ledger.acked(*tag.key)
 
@@ -195,7 +258,7 @@ class Uplink:
         prompt = decode_prompt(payload)
         if index is None or isinstance(prompt, Rejected):
             return
-        if prompt.type == "received" and prompt.boot == self.boot and prompt.seq is not None:
+        if prompt.type == "received" and prompt.boot == self._boots[index] and prompt.seq is not None:
             self._unconfirmed[index].pop(prompt.seq, None)
         else:
             self._on_prompt(index, prompt)

@@ -198,12 +198,15 @@ def test_a_load_has_the_crashes_it_was_asked_for() -> None:
 @pytest.mark.parametrize("kind", ["head_strike", "drop"])
 def test_a_helmet_that_lay_on_the_road_is_picked_up_without_a_jolt(kind: Kind) -> None:
     scenario = Scenario(
-        "up", 3, happenings=tuple(Happening(5, kind, i) for i in range(3)), rough_spots_per_h=0
-    )
+        "up", 3, happenings=tuple(Happening(5, kind, i) for i in range(3)), rough_spots_per_h=0,
+        without_position=0,
+    )  # fmt: skip
     for frames in run(scenario, 400):
         late = [f for f in frames if f.t0_us > START_US + 25_000_000]
         tilts = []
         for row in decoded(scenario, late):
+            if row.speed_mps[0] > 0:
+                continue  # on the road again, where joints and covers may be sharper than this
             f = row.acc[0] * row.g_per_count[0]
             resultant = np.linalg.norm(f, axis=1)
             tilts.append(np.degrees(np.arccos(np.clip(f.mean(0)[2] / np.linalg.norm(f.mean(0)), -1, 1))))

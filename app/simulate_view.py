@@ -1,0 +1,41 @@
+"""The running fleet in the terminal: rates, acknowledgements, latency, injected faults."""
+
+from rich.table import Table
+
+from simulator.fleet import Progress
+from simulator.scenario import Scenario
+
+
+def fleet_table(scenario: Scenario, progress: Progress, real_s: float) -> Table:
+    """One look at a run; `real_s` is real time since its start."""
+    table = Table(
+        title=f"{scenario.name}: {scenario.helmets} helmets, seed {scenario.seed}",
+        width=76,
+        title_justify="left",
+    )
+    table.add_column("")
+    table.add_column("now", justify="right")
+    table.add_column("")
+    table.add_column("", justify="right")
+    per_s = progress.frames / real_s if real_s else 0.0
+    share = 100 * progress.acked / progress.frames if progress.frames else 0.0
+    rows = [
+        (
+            "simulated time",
+            f"{progress.t_s:.0f} s",
+            "times real time",
+            f"{progress.t_s / max(real_s, 0.1):.1f}",
+        ),
+        ("frames", f"{progress.frames:,}", "a real second", f"{per_s:,.0f}"),
+        ("acknowledged", f"{progress.acked:,} ({share:.1f} %)", "under way", f"{progress.waiting:,}"),
+        ("PUBACK, median", f"{progress.ack_ms[0]:.1f} ms", "99 %", f"{progress.ack_ms[1]:.1f} ms"),
+        ("connections", f"{progress.connected:,}", "repeated", f"{progress.repeats:,}"),
+        ("happenings", f"{progress.happened}", "events", f"{progress.events:,}"),
+        ("awaiting receipt", f"{progress.unconfirmed:,}", "given up", f"{progress.dropped:,}"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    behind = f"[{'red' if progress.behind_s > 2 else 'default'}]{progress.behind_s:.2f} s[/]"
+    faults = ", ".join(f"{name} {count:,}" for name, count in sorted(progress.injected.items())) or "none"
+    table.add_row("behind", behind, "faults", faults)
+    return table
