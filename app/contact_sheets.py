@@ -47,7 +47,7 @@ def _draw(axes: "mpl.axes.Axes", r: Recording, incidents: list[Incident]) -> Non
         for impact_s in incident.impacts_s:
             axes.axvline(impact_s, color="grey", linewidth=0.6)
         for at_s, style in (
-            (incident.fast_at_s, ":"),
+            (incident.alerted_at_s, ":"),
             (incident.confirmed_at_s, "-"),
             (incident.cancelled_at_s, "--"),
         ):

@@ -22,7 +22,8 @@ POSITIVE = ("fall", "crash", "crash_rides", "head_impact")
 _MATCH_S = 1.0
 _AFTER_S = 30.0
 """Alerts so long after a known crash belong to its aftermath: somebody picks the vehicle up."""
-_WIDTH = 110
+_STAGES = ("fast", "standard", "confirmed")
+_WIDTH = 120
 """Columns the table needs; a pipe has 80 and would cut names off."""
 _STRICTNESS = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _SCALED = ("gate_g", "strike_g", "strike_dv20_mps", "fall_violence_g", "hard_violence_g", "tilt_deg")
@@ -39,7 +40,9 @@ class Scored:
     alerted: int
     """Of these, reported at any stage, not counting what was taken back before it was confirmed."""
     fast: int
-    """Reported before the confirmation falls due: FAST or STANDARD."""
+    """Reported by FAST, at 0.35 s after an impact."""
+    standard: int
+    """Reported by STANDARD, at 0.85 s, without a FAST."""
     confirmed: int
     false_alerts: list[Incident]
     latency_s: list[float]
@@ -71,7 +74,7 @@ def evaluate_recording(
         params=params,
     )
     if r.label not in POSITIVE:
-        return Scored(r, incidents, 0, 0, 0, 0, incidents, [])
+        return Scored(r, incidents, 0, 0, 0, 0, 0, incidents, [])
     crashes_s = [float(x) for x in r.meta.get("crash_s", "").split()]
     if not crashes_s:
         return _score(r, [incidents], [])
@@ -98,8 +101,11 @@ def _score(r: Recording, matched: list[list[Incident]], false: list[Incident]) -
         incidents=list({id(i): i for found in matched for i in found}.values()) + false,
         events=len(matched),
         alerted=sum(bool(found) for found in stood),
-        fast=sum(any(i.fast_at_s is not None for i in found) for found in matched),
-        confirmed=sum(any(i.confirmed_at_s is not None for i in found) for found in matched),
+        fast=sum(_reached(found, "fast_at_s") for found in matched),
+        standard=sum(
+            _reached(found, "standard_at_s") and not _reached(found, "fast_at_s") for found in matched
+        ),
+        confirmed=sum(_reached(found, "confirmed_at_s") for found in matched),
         false_alerts=false,
         latency_s=[_first_s(found) for found in matched if found],
         confirm_latency_s=[
@@ -110,8 +116,12 @@ def _score(r: Recording, matched: list[list[Incident]], false: list[Incident]) -
     )
 
 
+def _reached(found: list[Incident], stage: str) -> bool:
+    return any(getattr(i, stage) is not None for i in found)
+
+
 def _first_s(found: list[Incident]) -> float:
-    return min(t - i.t_s for i in found for t in (i.fast_at_s, i.confirmed_at_s) if t is not None)
+    return min(i.alerted_at_s - i.t_s for i in found if i.alerted_at_s is not None)
 
 
 def summarise(scored: list[Scored]) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def summarise(scored: list[Scored]) -> dict[str, Any]:
     alerts = [i for s in scored for i in s.false_alerts]
     out: dict[str, Any] = {"recordings": len(scored), "hours": round(hours, 3), "events": events}
     if events:
-        for name in ("alerted", "fast", "confirmed"):
+        for name in ("alerted", *_STAGES):
             hits = sum(getattr(s, name) for s in scored)
             out[name] = {
                 "hits": hits,
@@ -136,8 +146,7 @@ def summarise(scored: list[Scored]) -> dict[str, Any]:
             )
     for name, count in (
         ("false_alerts", len(alerts)),
-        ("false_fast", sum(i.fast_at_s is not None for i in alerts)),
-        ("false_confirmed", sum(i.confirmed_at_s is not None for i in alerts)),
+        *((f"false_{stage}", sum(_reached([i], f"{stage}_at_s") for i in alerts)) for stage in _STAGES),
     ):
         # Recordings of crashes alone still say how often they alert besides; no time at all says nothing.
         exposure = quiet_hours or hours
@@ -260,18 +269,19 @@ def _table(groups: dict[str, dict[str, Any]]) -> Table:
         "n",
         "hours",
         "alerted",
-        "early",
+        "fast",
+        "standard",
         "confirmed",
         "false alerts",
         "per hour",
     ):
         table.add_column(column, justify="left" if column == "set and label" else "right")
     for name, g in groups.items():
-        shares = ["", "", ""]
+        shares = [""] * (1 + len(_STAGES))
         if g["events"]:
             shares = [
                 f"{g[k]['hits']}/{g['events']}\n{g[k]['interval_95'][0]:.0%}–{g[k]['interval_95'][1]:.0%}"
-                for k in ("alerted", "fast", "confirmed")
+                for k in ("alerted", *_STAGES)
             ]
         false = g["false_alerts"]
         low, high = false["interval_95"] or (0.0, float("nan"))

@@ -82,6 +82,16 @@ def violence_g(window: Window, at: int, end: int) -> float:
     return float(np.sqrt(np.square(size - 1.0).mean()))
 
 
+def _around_g(window: Window, at: int, end: int) -> float:
+    """The same violence without the peak and 20 ms on either side: what a spike of the wire does not bring."""
+    fs = window.fs_hz
+    beside = max(1, round(0.02 * fs))
+    reach = round(PEAK_S * fs)
+    parts = [window.g(at - reach, at - beside), window.g(at + beside + 1, min(at + reach, end))]
+    size = np.sqrt(np.square(_filled(np.concatenate(parts))).sum(-1))
+    return float(np.sqrt(np.square(size - 1.0).mean())) if len(size) else 0.0
+
+
 def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -> dict[str, float]:
     """The impact itself: how hard, how sharp, how long, whether the sensor could follow it."""
     fs = window.fs_hz
@@ -105,6 +115,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
         "hidden_clip": float(largest > 0.55 * full_scale_g and _width(size) <= 3 and full_scale_g <= 32),
+        "around_g": _around_g(window, at, end),
         "lone_sample": float(
             len(beside) == 2 and float(np.sqrt(np.square(beside - up_g).sum(-1)).max()) < 0.15 * size.max()
         ),

@@ -25,8 +25,9 @@ class Fleet:
         self._params = Params() if params is None else params
         digest = hashlib.blake2b(self._params.model_dump_json().encode(), digest_size=4).hexdigest()
         self._name = f"{VERSION}-{digest}"
-        self._rings: dict[tuple[int, float, float], Ring] = {}
-        self._kinds: list[tuple[int, float, float]] = []
+        self._rings: dict[int, Ring] = {}
+        """By number; `_numbers` says which rate, range and scale has which."""
+        self._numbers: dict[tuple[int, float, float], int] = {}
         self._tracks = np.zeros(0, np.int64)
         """Sorted; the next two are where each lives."""
         self._ring_of = np.zeros(0, np.int64)
@@ -56,7 +57,7 @@ class Fleet:
         out: list[Detection] = []
         limit_us = now_us - int(self._params.silence_s * 1e6)
         for (kind, slot), watch in self._watches.items():
-            ring = self._rings[self._kinds[kind]]
+            ring = self._rings[kind]
             if not watch.silenced and ring.received_us[slot] < limit_us:
                 out += self._word(watch, ring, watch.settle())
         return out
@@ -67,7 +68,7 @@ class Fleet:
         if at == len(self._tracks) or self._tracks[at] != track:
             return []
         kind, slot = int(self._ring_of[at]), int(self._slot_of[at])
-        ring = self._rings[self._kinds[kind]]
+        ring = self._rings[kind]
         watch = self._watches.pop((kind, slot), None)
         out = [] if watch is None else self._word(watch, ring, watch.settle())
         ring.release(slot)
@@ -99,14 +100,26 @@ class Fleet:
             distinct, inverse = keys[:1], np.zeros(len(keys), np.int64)
         else:
             distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
-        numbers = np.zeros(len(distinct), np.int64)
-        for d, (period_ns, full_scale_g, g_per_count) in enumerate(distinct.tolist()):
-            key = (int(period_ns), full_scale_g, g_per_count)
-            if key not in self._rings:
-                self._rings[key] = Ring(*key, self._params.gate_g)
-                self._kinds.append(key)
-            numbers[d] = self._kinds.index(key)
+        wanted = [(int(period_ns), *rest) for period_ns, *rest in distinct.tolist()]
+        for key in wanted:
+            if key not in self._numbers:
+                self._make_ring(key, wanted)
+        numbers = np.array([self._numbers[key] for key in wanted], np.int64)
         return np.asarray(numbers[inverse.reshape(-1)])
+
+    def _make_ring(self, key: tuple[int, float, float], wanted: list[tuple[int, float, float]]) -> None:
+        """Memory for a new kind of part, in the place of one that no helmet has any more.
+
+        Rate, range and scale are what helmets claim: without this, made-up kinds would fill the memory.
+        """
+        number = len(self._rings)
+        for old, n in self._numbers.items():
+            if not self._rings[n].used and old not in wanted:
+                del self._numbers[old]
+                number = n
+                break
+        self._numbers[key] = number
+        self._rings[number] = Ring(*key, self._params.gate_g)
 
     def _place(self, track: I64, kind: I64) -> list[Detection]:
         """Gives every new track a slot; a track whose rate or range changed starts anew."""
@@ -123,7 +136,7 @@ class Fleet:
             slots = np.zeros(len(track), np.int64)
             for k in np.unique(kind[fresh]).tolist():
                 mine = fresh & (kind == k)
-                slots[mine] = self._rings[self._kinds[k]].take(int(mine.sum()))
+                slots[mine] = self._rings[k].take(int(mine.sum()))
             order = np.argsort(np.concatenate([self._tracks, track[fresh]]), kind="stable")
             self._tracks = np.concatenate([self._tracks, track[fresh]])[order]
             self._ring_of = np.concatenate([self._ring_of, kind[fresh]])[order]
@@ -131,7 +144,7 @@ class Fleet:
         return out
 
     def _write(self, kind: int, frames: Frames, rows: I64, slot: I64, index: I64) -> list[Detection]:
-        ring = self._rings[self._kinds[kind]]
+        ring = self._rings[kind]
         many = frames.acc.shape[1]
         new = index + many > ring.head[slot]
         if not new.all():

@@ -21,8 +21,11 @@ class Incident:
     t_s: float
     """The first impact."""
     impacts_s: list[float]
+    alerted_at_s: float | None
+    """When it was first reported, at whatever stage."""
     fast_at_s: float | None
-    """When it first alerted before confirming (FAST or STANDARD)."""
+    """When it was first FAST; None where it was first STANDARD or CONFIRMED."""
+    standard_at_s: float | None
     confirmed_at_s: float | None
     cancelled_at_s: float | None
     """When it was last cancelled or downgraded, where it stayed so."""
@@ -136,7 +139,9 @@ def _incident(versions: list[Detection]) -> Incident:
     return Incident(
         t_s=impacts_s[0],
         impacts_s=impacts_s,
-        fast_at_s=decided_s((Stage.FAST, Stage.STANDARD)),
+        alerted_at_s=decided_s((Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)),
+        fast_at_s=decided_s((Stage.FAST,)),
+        standard_at_s=decided_s((Stage.STANDARD,)),
         confirmed_at_s=decided_s((Stage.CONFIRMED,)),
         cancelled_at_s=_seen_s(last) if withdrawn else None,
         kind=last.kind,

@@ -54,12 +54,17 @@ class Ring:
         self._frames = np.zeros(0, np.int64)
         self._free: list[int] = []
 
+    @property
+    def used(self) -> int:
+        """How many helmets live here."""
+        return len(self.head) - len(self._free)
+
     def take(self, many: int) -> I64:
         """Reserves slots, growing the memory by doubling."""
         short = many - len(self._free)
         if short > 0:
             old = len(self.head)
-            new = max(old + short, 2 * old, 4)
+            new = max(old + short, 2 * old)
             for name in _PER_SLOT:
                 array = getattr(self, name)
                 grown = np.zeros((new, *array.shape[1:]), array.dtype)

@@ -15,6 +15,8 @@ _NO_GRAVITY_G = 4.0
 """Median of the resultant over 0.6 s that no tumble reaches: m/s² sent as g reads 9.8."""
 _LYING_DEG = 65.0
 _STANDS_OUT = 1.2
+_UPSET_G, _UPSET = 0.2, 1.5
+"""What is around a lone sample must shake at least so much, and so many times as much as before."""
 _RESTS_S = 2.0
 _CUT_S = 1.2
 """Where no more samples will come, so much of the aftermath is enough to confirm."""
@@ -37,7 +39,16 @@ class Verdict:
 def is_strike(f: dict[str, float], p: Params) -> bool:
     """Whether the blow is one that only a head strike or a dropped helmet gives."""
     sharp = f["peak_g"] >= p.strike_g and f["dv20_mps"] >= p.strike_dv20_mps
-    return sharp and not is_fault(f) and not f["lone_sample"]
+    return sharp and not is_fault(f) and not is_spike(f)
+
+
+def is_spike(f: dict[str, float]) -> bool:
+    """Whether a single sample stands alone, and the motion around it is what it was before.
+
+    At 100 Hz a real blow of 6 ms is a single sample too; but who falls is unloaded before it and shaken after it.
+    """
+    upset = f["around_g"] >= _UPSET_G and not f["around_g"] < _UPSET * f["vibration_before_g"]
+    return bool(f["lone_sample"]) and not upset
 
 
 def is_fall(f: dict[str, float], p: Params) -> bool:

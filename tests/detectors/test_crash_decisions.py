@@ -211,3 +211,23 @@ def test_a_strike_inside_the_aftermath_of_a_bump_does_not_confirm_the_bump(lead_
     said = run(Case(counts, case.impact))
     assert said and all(d.stage != Stage.CONFIRMED for d in said)
     assert said[-1].stage in (Stage.CANCELLED, Stage.DOWNGRADED)
+
+
+def struck_once(peak_g, unloads):
+    """One sample of a blow; a body that falls is unloaded before it and shaken after it."""
+    case = crash(peak_g=0.0, after="lying" if unloads else "ride")
+    acc = case.counts * SCALE_G
+    if unloads:
+        acc[775:800] *= 0.4
+        acc[803:810] += 0.6
+    acc[801] += peak_g * np.array([0.6, 0.64, 0.48])
+    return Case(to_counts(acc), 801)
+
+
+def test_v25_a_blow_that_a_slow_part_sees_as_one_sample_is_a_head_strike_at_once():
+    said = run(struck_once(18.0, unloads=True), speed_mps=6.0)
+    assert said[0].stage == Stage.FAST and said[0].kind == Kind.HEAD_STRIKE
+
+
+def test_a_single_wild_sample_on_a_quiet_ride_is_nothing():
+    assert run(struck_once(18.0, unloads=False), speed_mps=6.0) == []

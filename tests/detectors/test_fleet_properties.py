@@ -135,3 +135,14 @@ def test_a_forgotten_track_frees_its_place():
     (ring,) = fleet._rings.values()
     assert len(fleet) == 0
     assert len(ring.head) <= 4
+
+
+def test_made_up_kinds_of_parts_do_not_fill_the_memory():
+    fleet = Fleet()
+    counts = to_counts(ride(1, np.random.default_rng(0)))
+    for k in range(200):
+        f = frames([("SF-1", k, k * 100, counts)])
+        f = replace(f, full_scale_g=np.array([16 + k / 8], np.float32))
+        fleet.push(f, np.array([1]), np.array([k * 100]), 0)
+    assert len(fleet) == 1
+    assert len(fleet._rings) <= 2

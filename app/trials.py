@@ -1,0 +1,155 @@
+"""Short simulated clips of many helmets at once, through the fleet's own code: each holds one happening."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.config import Detection as Params
+from core.model import Detection, Frames, Worn
+from detectors import Fleet
+from simulator.everyday import STATE, everyday
+from simulator.impacts import Motion
+from simulator.motion import FINE_HZ, VEHICLES, Vehicle, rotation
+from simulator.sensor import Part, counts, sampled
+
+BEFORE_S, AFTER_S = 10.0, 14.0
+_SETTLE_S = 2.0
+"""After an impact the motion itself is all there is; then everyday life goes on, or the helmet lies."""
+_HARDEST_MPS2 = 6.0
+
+Situation = Literal["ride", "walk", "stand", "park"]
+MakeMotion = Callable[[np.random.Generator, float, Vehicle], Motion]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the helmet says of itself in a trial, true or not."""
+
+    worn: Worn
+    speed_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """Trials of one part: `acc` (n, samples, 3) counts, `speed_mps` (n, samples), and when each was struck."""
+
+    acc: npt.NDArray[np.int16]
+    speed_mps: npt.NDArray[np.float64]
+    impact_s: npt.NDArray[np.float64]
+    part: Part
+
+
+def make(situation: Situation, motion: MakeMotion, part: Part, trials: int, seed: tuple[int, ...]) -> Clips:
+    """Simulates `trials` helmets of one part, each with its own road, rider, mounting and sampling phase."""
+    rate = part.rate_hz
+    n = round((BEFORE_S + AFTER_S) * rate)
+    before, after = np.zeros(trials, STATE), np.zeros(trials, STATE)
+    motions, impacts_s = [], np.zeros(trials)
+    rngs = [np.random.default_rng((*seed, k)) for k in range(trials)]
+    for k, rng in enumerate(rngs):
+        _live(before[k : k + 1], situation, rng)
+        vehicle = VEHICLES[int(before["vehicle"][k])]
+        made = motion(rng, float(before["v_cruise"][k]), vehicle)
+        impacts_s[k] = BEFORE_S + rng.uniform(0, 0.5)
+        if made.then == "lie":
+            before["halt_s"][k], before["halt_v"][k] = impacts_s[k], before["v_cruise"][k]
+        after[k] = before[k]
+        if made.then != "go_on":
+            after["up"][k], after["stir_g"][k] = made.up, made.stirring_g
+            after["sway"][k] = after["walk"][k] = 0
+        motions.append(made)
+    first = np.zeros(trials, np.int64)
+    f, speed = everyday(rate, before, first, n)
+    later, _ = everyday(rate, after, first, n)
+    for k, (rng, made) in enumerate(zip(rngs, motions, strict=True)):
+        settle = round((impacts_s[k] + _SETTLE_S) * rate)
+        if made.then != "go_on":
+            f[k, settle:] = later[k, settle:]
+        _overlay(f[k], made, part, before["up"][k], (impacts_s[k] - made.impact_s) * rate)
+        turned = rotation(rng.normal(0, np.radians([4, 6, 6]))).T
+        f[k] = (f[k] @ turned) * rng.normal(1, 0.01, 3) + rng.normal(0, 0.02, 3)
+        f[k] += rng.normal(0, part.noise_g, f[k].shape)
+    return Clips(counts(f, part.full_scale_g, part.g_per_count), speed, impacts_s, part)
+
+
+def _live(row: npt.NDArray[np.void], situation: Situation, rng: np.random.Generator) -> None:
+    speed = rng.uniform(4.0, 10.5) if situation == "ride" else 0.0
+    row["offset"], row["vehicle"] = rng.integers(0, 2**30), rng.integers(len(VEHICLES))
+    row["up"], row["halt_s"], row["leg_end_s"] = (0, 0, 1), np.inf, 1e6
+    row["v_in"] = row["v_cruise"] = row["v_out"] = speed
+    row["speed_up"] = row["slow_down"] = 1.0
+    row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
+    row["sway"] = 0.0 if situation == "park" else rng.uniform(0.03, 0.08)
+    row["stir_g"] = 0.0 if situation == "park" else rng.uniform(0.01, 0.03)
+    row["walk"] = rng.uniform(0.6, 1.3) if situation == "walk" else 0.0
+
+
+def _overlay(
+    f: npt.NDArray[np.float32], made: Motion, part: Part, up: npt.NDArray[np.float64], start: float
+) -> None:
+    """Lays a motion over one helmet's everyday motion (n, 3), in place, from a sample number that need not be whole."""
+    first = int(np.ceil(start))
+    kept = made.keep[:, None] * up
+    seen = sampled(made.f + kept, part, first - start)
+    keep = sampled(np.repeat(made.keep[:, None], 3, 1), part, first - start)
+    stop = min(first + len(seen), len(f))
+    # Gravity went through the chain so that it clips with the motion; everyday motion brings its own.
+    piece = seen[: stop - first] - (keep * up.astype(np.float32))[: stop - first]
+    f[first:stop] = f[first:stop] * keep[: stop - first] + piece
+
+
+def run(clips: Clips, said: Said, params: Params | None = None) -> list[list[Detection]]:
+    """What the fleet says of each clip, frame by frame of a second."""
+    fleet, part = Fleet(params), clips.part
+    many, length = clips.acc.shape[:2]
+    out: list[list[Detection]] = [[] for _ in range(many)]
+    tracks = np.arange(many)
+    for seq, first in enumerate(range(0, length, part.rate_hz)):
+        acc = clips.acc[:, first : first + part.rate_hz]
+        speed = clips.speed_mps[:, first] if said.speed_known else np.full(many, np.nan)
+        frames = _frames(acc, seq, first, part, said.worn, speed)
+        now_us = int(frames.received_us[0])
+        for d in fleet.push(frames, tracks, np.full(many, first), now_us):
+            out[int(d.helmet)].append(d)
+    for track in range(many):
+        out[track] += fleet.forget(track)
+    return out
+
+
+def _frames(
+    acc: npt.NDArray[np.int16],
+    seq: int,
+    first: int,
+    part: Part,
+    worn: Worn,
+    speed: npt.NDArray[np.float64],
+) -> Frames:
+    many, length = acc.shape[:2]
+    t0_us = 1_700_000_000_000_000 + first * part.period_ns // 1000
+    nan = np.full(many, np.nan)
+    return Frames(
+        helmet=[str(k) for k in range(many)],
+        boot=np.zeros(many, np.uint32),
+        seq=np.full(many, seq, np.uint32),
+        t0_us=np.full(many, t0_us),
+        received_us=np.full(many, t0_us + length * part.period_ns // 1000),
+        period_ns=np.full(many, part.period_ns, np.uint32),
+        full_scale_g=np.full(many, part.full_scale_g, np.float32),
+        g_per_count=np.full(many, part.g_per_count, np.float32),
+        rad_s_per_count=np.zeros(many, np.float32),
+        acc=acc,
+        gyro=None,
+        flags=np.zeros(many, np.uint8),
+        worn=np.full(many, worn, np.uint8),
+        strap=np.zeros(many, np.uint8),
+        battery_pct=np.full(many, 255, np.uint8),
+        peak_g=nan.astype(np.float32),
+        lat_deg=nan,
+        lon_deg=nan,
+        accuracy_m=nan.astype(np.float32),
+        position_age_s=nan.astype(np.float32),
+        speed_mps=speed.astype(np.float32),
+    )
