@@ -74,6 +74,10 @@ class Book:
         """A person writes into the timeline. Raises `NotFoundError`."""
         return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
 
+    def help(self, alert_id: str, person: str, helper: dict[str, str], now_us: int) -> list[Change]:
+        """A person asks somebody nearby. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        return self._ask(alert_id, lambda alert: lifecycle.help_(alert, person, helper, now_us), now_us)
+
     def advance(self, now_us: int) -> list[Change]:
         """Opens what is due: alerts whose countdown is over, and those that nobody has touched for too long.
 

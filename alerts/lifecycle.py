@@ -51,6 +51,8 @@ class Input(StrEnum):
     UNTOUCHED = "untouched"
     """Who has it has done nothing about it for too long."""
     DRILL = "drill"
+    HELP = "help"
+    """Somebody nearby is asked to help, or says what they do."""
 
 
 P, O, A, R, C = State  # noqa: E741  # the five columns of the table below
@@ -94,6 +96,9 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
     (A, Input.RESOLVE): (Entry.RESOLVED, R),
     (R, Input.REOPEN): (Entry.REOPENED, O),
     (C, Input.REOPEN): (Entry.REOPENED, O),
+    (P, Input.HELP): (Entry.HELP, P),
+    (O, Input.HELP): (Entry.HELP, O),
+    (A, Input.HELP): (Entry.HELP, A),
     (P, Input.NOTE): (Entry.NOTED, P),
     (O, Input.NOTE): (Entry.NOTED, O),
     (A, Input.NOTE): (Entry.NOTED, A),
@@ -277,6 +282,11 @@ def note(alert: Alert, person: str, text: str, now_us: int) -> Iterator[Step]:
     yield from _ask(alert, Input.NOTE, person, now_us, {"note": text})
 
 
+def help_(alert: Alert, person: str, helper: dict[str, str], now_us: int) -> Iterator[Step]:
+    """A person asks somebody nearby to help, or writes down their answer. Raises `RefusedError`."""
+    yield from _ask(alert, Input.HELP, person, now_us, dict(helper))
+
+
 def _inputs(alert: Alert, detection: Detection, ok_us: int | None) -> list[Input]:
     """What a newer version means to the alert as it stands."""
     if detection.stage is Stage.CANCELLED:
@@ -298,10 +308,17 @@ def _inputs(alert: Alert, detection: Detection, ok_us: int | None) -> list[Input
 
 def _ask(alert: Alert, given: Input, person: str, now_us: int, detail: dict[str, Any]) -> Iterator[Step]:
     if (alert.state, given) not in RULES:
-        wanted = {Input.ACKNOWLEDGE: "taken", Input.RESOLVE: "resolved", Input.REOPEN: "reopened"}[given]
+        wanted = {
+            Input.ACKNOWLEDGE: "taken",
+            Input.RESOLVE: "resolved",
+            Input.REOPEN: "reopened",
+            Input.HELP: "helped",
+        }[given]
         first = {
             (Input.ACKNOWLEDGE, R): " Reopen it first.",
             (Input.ACKNOWLEDGE, C): " Reopen it first.",
+            (Input.HELP, R): " Reopen it first.",
+            (Input.HELP, C): " Reopen it first.",
             (Input.RESOLVE, P): " Take it first.",
             (Input.RESOLVE, O): " Take it first.",
         }.get((given, alert.state), "")

@@ -31,6 +31,7 @@ class Entry(StrEnum):
     REOPENED = "reopened"
     NOTED = "noted"
     WITHDRAWN = "withdrawn"
+    HELP = "help"
 
 
 class Resolution(StrEnum):
@@ -51,6 +52,8 @@ class Rider:
 
     name: str
     phone: str
+    first_aid: bool = False
+    """Trained, and willing to be asked to help somebody nearby."""
 
 
 @dataclass(frozen=True, slots=True)

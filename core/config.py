@@ -242,7 +242,9 @@ class Alerts(Section):
     countdown_s: Annotated[float, Field(ge=15, le=90)] = 30.0
     """Seconds the rider has to say "I'm OK" before an unconfirmed alert opens."""
     riders_file: str = ""
-    """CSV file with the columns helmet,name,phone: who rides which helmet; empty means nobody is known."""
+    """CSV file with the columns helmet,name,phone,first_aid: who rides which helmet; empty means nobody is known."""
+    places_file: str = ""
+    """CSV file with the columns kind,name,lat_deg,lon_deg,phone,note: rider stations and AEDs."""
     channels: tuple[Channel, ...] = ()
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
     escalation_file: str = ""

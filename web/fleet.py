@@ -46,6 +46,10 @@ class Fleet:
             del self._helmets[next(iter(self._helmets))]
         return changed
 
+    def helmet(self, name: str) -> HelmetReport | None:
+        """What is known of one helmet."""
+        return self._helmets.get(name)
+
     def newly_stale(self, now_us: int) -> bool:
         """Whether a worker fell silent since the last call."""
         fell = False

@@ -14,7 +14,7 @@ from alerts.model import Alert, Change
 from alerts.notices import test_notice
 from alerts.reader import Reader
 from core import metrics
-from web import wire
+from web import help_nearby, wire
 from web.access import COOKIE, address, anyone, over_https, person, worker
 from web.accounts import Accounts, Person, normal
 from web.feed import Client, follow, last_id
@@ -49,6 +49,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/resolve", person(resolve)),
         web.post(f"{alert}/reopen", person(reopen)),
         web.post(f"{alert}/note", person(note)),
+        web.get(f"{alert}/nearby", person(help_nearby.show)),
+        web.post(f"{alert}/help", person(help_nearby.record)),
         web.post("/api/v1/drill", person(drill)),
         web.get("/api/v1/statistics", person(statistics)),
         web.get("/api/v1/fleet", person(show_fleet)),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from alerts import policy, riders
+from alerts import places, policy, riders
 from alerts.book import BATCH, Book
 from alerts.channels.build import build
 from alerts.database import BookError, claim
@@ -55,6 +55,7 @@ class Desk:
     def __init__(self, config: Config, clock: Clock, token: str) -> None:
         self.config, self.clock, self.token = config, clock, token
         self.riders = riders.read(Path(config.alerts.riders_file)) if config.alerts.riders_file else {}
+        self.places = places.read(Path(config.alerts.places_file)) if config.alerts.places_file else []
         self.hub = Hub()
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()

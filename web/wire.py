@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -59,7 +59,17 @@ class Drill:
     severity: int = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What a person sends when somebody nearby is asked, or has answered."""
+
+    helper: str
+    status: Literal["asked", "going", "arrived", "cannot"]
+    note: str = ""
+
+
 _DRILL = TypeAdapter(Drill)
+_HELP = TypeAdapter(Help)
 _DETECTIONS = TypeAdapter(list[Detection])
 _EVENTS = TypeAdapter(list[HelmetEvent])
 _REPORT = TypeAdapter(WorkerReport)
@@ -136,6 +146,12 @@ def drill(body: bytes) -> int:
     if not 1 <= severity <= 4:
         raise Problem(400, "severity: must be 1 to 4.")
     return severity
+
+
+def help_(body: bytes) -> Help:
+    """Who is asked, or what they answered. Raises `Problem` 400."""
+    given = _checked(lambda: _HELP.validate_json(body))
+    return replace(given, note=_note(given.note))
 
 
 def wanted(query: Mapping[str, str]) -> Filter:

@@ -28,7 +28,7 @@ def test_all_faults_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         "3: helmet SF-1 is given twice",
         "4: helmet must be 1 to 24 characters of A-Z a-z 0-9 _ -, got 'SF 2'",
         "5: name must be 1 to 80 printable characters",
-        "6: must have 3 cells (helmet,name,phone), has 2",
+        "6: must have 3 cells as the first line has, has 2",
     ]
 
 
