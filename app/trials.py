@@ -12,7 +12,7 @@ from core.model import Detection, Frames, Worn
 from detectors import Fleet
 from simulator.everyday import STATE, everyday
 from simulator.impacts import Motion
-from simulator.motion import FINE_HZ, VEHICLES, Vehicle, rotation
+from simulator.motion import VEHICLES, Vehicle, rotation
 from simulator.sensor import Part, counts, sampled
 
 BEFORE_S, AFTER_S = 10.0, 14.0

@@ -125,6 +125,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
     }
     if fs >= 200 and full_scale_g >= 100:
         out["helmet_hic15"] = float(injury.hic(size, fs))
+        out["helmet_hic36"] = float(injury.hic(size, fs, 0.036))
         out["helmet_si"] = float(injury.si(size, fs))
     if fs >= 1000:
         out["helmet_clip3ms_g"] = float(injury.clip3ms_g(size, fs))

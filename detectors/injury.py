@@ -33,7 +33,7 @@ def hic(resultant_g: Array, fs_hz: float, window_s: float = 0.015) -> Array:
     a = np.asarray(resultant_g, dtype=np.float64)
     if a.shape[-1] < 2:
         return np.zeros(a.shape[:-1])
-    if window_s * fs_hz < _REFINE_BELOW:
+    if is_coarse(fs_hz, window_s):
         a, fs_hz = _refined(a), fs_hz * _REFINE
     dt_s = 1 / fs_hz
     total = np.zeros(a.shape)
@@ -43,6 +43,11 @@ def hic(resultant_g: Array, fs_hz: float, window_s: float = 0.015) -> Array:
         gain = np.maximum((total[..., lag:] - total[..., :-lag]).max(-1), 0.0)
         np.maximum(best, gain**2.5 * (lag * dt_s) ** -1.5, out=best)
     return best
+
+
+def is_coarse(fs_hz: float, window_s: float = 0.015) -> bool:
+    """Whether a HIC window holds so few samples that its value is an interpolation's, to be marked as coarse."""
+    return window_s * fs_hz < _REFINE_BELOW
 
 
 def _refined(a: Array) -> Array:

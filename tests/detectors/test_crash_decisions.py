@@ -231,3 +231,16 @@ def test_v25_a_blow_that_a_slow_part_sees_as_one_sample_is_a_head_strike_at_once
 
 def test_a_single_wild_sample_on_a_quiet_ride_is_nothing():
     assert run(struck_once(18.0, unloads=False), speed_mps=6.0) == []
+
+
+def test_a_gyroscope_adds_rotation_to_the_features_and_decides_nothing():
+    case = crash(peak_g=15.0)
+    gyro = np.zeros((len(case.counts), 3))
+    gyro[case.impact - 3 : case.impact + 3] = [10.0, 5.0, 2.0]
+    acc = case.counts * SCALE_G
+    (plain,) = detect_recording(acc, 100.0, full_scale_g=16.0)
+    (turned,) = detect_recording(acc, 100.0, full_scale_g=16.0, gyro_rad_s=gyro)
+    assert turned.features["helmet_bric"] == pytest.approx(0.18, abs=0.01)
+    assert turned.features["omega_max_rad_s"] == pytest.approx(11.36, abs=0.01)
+    assert "helmet_damage" not in turned.features, "100 Hz cannot give angular acceleration"
+    assert (plain.confirmed_at_s, plain.severity) == (turned.confirmed_at_s, turned.severity)
