@@ -20,6 +20,7 @@ from app.simulate_view import fleet_table
 from app.stack import print_json
 from core.clock import Clock, ManualClock
 from core.config import Config, ConfigError, secret
+from simulator.crowd import run_crowd
 from simulator.fleet import Broker, BrokerError, Progress, run_fleet
 from simulator.player import export, listen, play
 from simulator.scenario import Scenario
@@ -66,6 +67,7 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write a tape of all messages."
 )
+@click.option("--crowd", is_flag=True, help="Load alone: ride on and on, up to 200,000 helmets, no crashes.")
 @click.option("--dry-run", is_flag=True, help="Without a broker, as fast as possible, from --start on.")
 @click.option("--start", default=_START, show_default=True, help="When a dry run begins (ISO 8601).")
 @click.option("--play", "tape_path", type=click.Path(path_type=Path, dir_okay=False), help="Play a tape.")
@@ -100,6 +102,7 @@ def simulate(
     credentials: Path | None,
     ledger: Path | None,
     record: Path | None,
+    crowd: bool,
     dry_run: bool,
     start: str,
     tape_path: Path | None,
@@ -134,6 +137,18 @@ def simulate(
             if record is None:
                 raise fail("--listen needs --record FILE")
             _listen(broker_of(read_config(config_path)), topics, record, duration_s, stop)
+        elif crowd:
+            config = read_config(config_path)
+            _crowd(
+                broker_of(config),
+                clock_of(config),
+                helmets,
+                seed or 1,
+                duration_s,
+                connections,
+                stop,
+                as_json,
+            )
         elif scenario and config_path is None and not dry_run:
             options = simulate_scenario.Options(speed or 10.0, seed, plot, record, ledger, as_json)
             simulate_scenario.command(scenario, options, stop)
@@ -235,6 +250,37 @@ def _ride(
     console.print(
         f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings"
         + "".join(f", {name} {count}" for name, count in sorted(end.injected.items()))
+    )
+
+
+def _crowd(
+    broker: Broker,
+    clock: Clock,
+    helmets: int,
+    seed: int,
+    duration_s: float | None,
+    connections: int,
+    stop: threading.Event,
+    as_json: bool,
+) -> None:
+    console = Console(stderr=True)
+    with console.status("riding") as status:
+        summary = run_crowd(
+            helmets,
+            seed,
+            broker,
+            clock,
+            duration_s=duration_s or 1e9,
+            connections=connections,
+            stop=stop,
+            on_progress=lambda sent, acked: status.update(f"{sent:,} frames, {acked:,} acknowledged"),
+        )
+    if as_json:
+        print_json(asdict(summary))
+        return
+    console.print(
+        f"{summary.sent:,} frames sent in {summary.seconds:.1f} s, {summary.acknowledged:,} acknowledged; "
+        f"{100 * summary.cpu_s / summary.seconds:.0f} % of a core, at most {summary.behind_s:.2f} s late"
     )
 
 

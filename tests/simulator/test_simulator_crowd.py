@@ -1,0 +1,68 @@
+"""A crowd's frames are sound and distinct, and a broker hears every one of them."""
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from core.clock import SystemClock
+from ingest.codec import Message, decode_motion, topic
+from simulator.connections import Broker
+from simulator.crowd import Crowd, run_crowd
+from simulator.player import listen
+from simulator.tape import Tape
+
+START_US = 1_767_225_600_000_000
+
+
+def test_every_frame_is_sound_and_no_two_helmets_move_alike() -> None:
+    crowd = Crowd(500, 3, START_US)
+    frames = crowd.frames(slice(0, 500), 7)
+    messages = [
+        Message(topic(name, "motion"), row.tobytes(), START_US + 60_000_000)
+        for name, row in zip(crowd.ids, frames, strict=True)
+    ]
+    decoded, rejected = decode_motion(messages)
+    assert not rejected
+    one = decoded[0]
+    assert len({row.tobytes() for row in one.acc}) == 500
+    resultant = np.linalg.norm(one.acc * one.g_per_count[:, None, None], axis=2)
+    assert 0.9 < np.median(resultant) < 1.1
+    assert (one.seq == 7).all()
+    assert resultant.max() < 12
+
+
+def test_a_helmet_s_seconds_adjoin_and_come_again_from_the_same_seed() -> None:
+    crowd, again = Crowd(20, 3, START_US), Crowd(20, 3, START_US)
+    seconds = [crowd.frames(slice(0, 20), k) for k in range(4)]
+    for k, frames in enumerate(seconds):
+        np.testing.assert_array_equal(frames, again.frames(slice(0, 20), k))
+    messages = [[Message(topic("C-000005", "motion"), f[4].tobytes(), START_US * 2)] for f in seconds]
+    rows = [decode_motion(m).frames[0] for m in messages]
+    for a, b in pairwise(rows):
+        assert b.t0_us[0] - a.t0_us[0] == 1_000_000
+        step = np.abs(b.acc[0, 0].astype(int) - a.acc[0, -1]).max()
+        assert step <= 3 * np.abs(np.diff(a.acc[0].astype(int), axis=0)).max() + 50
+
+
+def test_a_broker_hears_every_frame_of_a_crowd(mosquitto: Callable[..., object], tmp_path: Path) -> None:
+    broker = Broker("127.0.0.1", mosquitto().port)  # type: ignore[attr-defined]
+    path, stop = tmp_path / "heard", threading.Event()
+    ears = threading.Thread(
+        target=listen, args=(broker, ("helmets/+/+/motion",), path), kwargs={"stop": stop}
+    )
+    ears.start()
+    time.sleep(0.5)
+    summary = run_crowd(1000, 1, broker, SystemClock(), duration_s=3, connections=2, stop=threading.Event())
+    time.sleep(0.5)
+    stop.set()
+    ears.join(10)
+    assert summary.sent == summary.acknowledged == 3000
+    heard = [Message(r.topic, r.payload, 2**61) for r in Tape(path)]
+    decoded, rejected = decode_motion(heard)
+    assert not rejected
+    keys = {(h, int(s)) for f in decoded for h, s in zip(f.helmet, f.seq, strict=True)}
+    assert keys == {(f"C-{i + 1:06d}", s) for i in range(1000) for s in range(3)}
