@@ -1,6 +1,7 @@
 """The alert book: every input is one transaction that writes the alert and its timeline together."""
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,6 +39,13 @@ class Book:
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    def key(self, name: str) -> str:
+        """A secret of this book, made when it is first asked for."""
+        with transaction(self._db):
+            self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (name, secrets.token_hex(32)))
+            key: str = self._db.execute("SELECT value FROM keys WHERE name = ?", (name,)).fetchone()[0]
+        return key
 
     def take(self, detections: Sequence[Detection], now_us: int) -> list[Change]:
         """Takes versions of incidents, in any order and as often as they come."""

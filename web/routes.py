@@ -14,7 +14,7 @@ from alerts.model import Alert, Change
 from alerts.notices import test_notice
 from alerts.reader import Reader
 from core import metrics
-from web import help_nearby, wire
+from web import help_nearby, openapi, packs, wire
 from web.access import COOKIE, address, anyone, over_https, person, worker
 from web.accounts import Accounts, Person, normal
 from web.feed import Client, follow, last_id
@@ -49,6 +49,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/resolve", person(resolve)),
         web.post(f"{alert}/reopen", person(reopen)),
         web.post(f"{alert}/note", person(note)),
+        web.get(f"{alert}/pack", person(packs.make), allow_head=False),
+        web.post("/api/v1/packs/verify", person(packs.verify)),
         web.get(f"{alert}/nearby", person(help_nearby.show)),
         web.post(f"{alert}/help", person(help_nearby.record)),
         web.post("/api/v1/drill", person(drill)),
@@ -57,6 +59,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/channels", person(show_channels)),
         web.post("/api/v1/channels/{name}/test", person(test_channel)),
         web.get("/api/v1/feed", person(feed), allow_head=False),
+        web.get("/api/v1/openapi.json", anyone(show_openapi)),
+        web.get("/api/v1/docs", anyone(show_docs)),
         web.get("/healthz", anyone(healthz)),
         web.get("/readyz", anyone(readyz)),
         web.get("/metrics", anyone(show_metrics)),
@@ -263,6 +267,16 @@ async def feed(request: web.Request, desk: Desk, by: Person) -> web.StreamRespon
     finally:
         desk.hub.leave(client)
     return response
+
+
+async def show_openapi(_request: web.Request, _desk: Desk) -> web.Response:
+    """The addresses for machines."""
+    return web.json_response(openapi.document())
+
+
+async def show_docs(_request: web.Request, _desk: Desk) -> web.Response:
+    """The addresses for people."""
+    return web.Response(text=openapi.page(), content_type="text/html", charset="utf-8")
 
 
 async def healthz(_request: web.Request, _desk: Desk) -> web.Response:

@@ -87,12 +87,14 @@ class Desk:
             name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}")
             for name in ("write", "read", "accounts")
         }
+        self.pack_key = self._book.key("pack")
+        self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
         # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.
         self._hashing = ThreadPoolExecutor(2, thread_name_prefix="desk-hash")
 
     def close(self) -> None:
         """Finishes what was begun and closes the file."""
-        for threads in (*self._threads.values(), self._hashing):
+        for threads in (*self._threads.values(), self._hashing, self.paper):
             threads.shutdown()
         for opened in (self._accounts, self._outbox, self._reader, self._book):
             opened.close()

@@ -14,7 +14,16 @@ from core.config import Config, ConfigError
 from web.accounts import AccountError, Accounts, add_account
 from web.desk import make_app
 
-ANYONE = {"POST /api/v1/session", "GET /healthz", "GET /readyz", "GET /metrics", "GET /", "GET /static"}
+ANYONE = {
+    "GET /api/v1/openapi.json",
+    "GET /api/v1/docs",
+    "POST /api/v1/session",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /",
+    "GET /static",
+}
 WORKERS = {"POST /api/v1/detections", "POST /api/v1/events", "POST /api/v1/report"}
 
 
