@@ -152,7 +152,15 @@ class RealDesk:
         shutil.copy(accounts.book, book)
         names = folder / "riders.csv"
         names.write_text(
-            "helmet,name,phone\nSF-000001,张三,+8613800000001\nSF-000002,李四,+8613800000002\n" + riders,
+            "helmet,name,phone,first_aid\nSF-000001,张三,+8613800000001,\nSF-000002,李四,+8613800000002,yes\n"
+            + riders,
+            encoding="utf-8",
+        )
+        places = folder / "places.csv"
+        places.write_text(
+            "kind,name,lat_deg,lon_deg,phone,note\n"
+            f"station,南山驿站,{CENTRE[0] + 0.01},{CENTRE[1]},0755-0000000,24 h\n"
+            f"aed,科技园站 A 口,{CENTRE[0]},{CENTRE[1] + 0.02},,站厅\n",
             encoding="utf-8",
         )
         channels = []
@@ -164,6 +172,7 @@ class RealDesk:
                 "alerts": {
                     "path": str(book),
                     "riders_file": str(names),
+                    "places_file": str(places),
                     "countdown_s": 15,
                     "channels": channels,
                     "public_url": "https://desk.example.org",

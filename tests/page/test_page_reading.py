@@ -29,7 +29,7 @@ def test_the_language_is_switched_everywhere_and_remembered(desk: RealDesk, brow
 
 def test_text_from_outside_never_becomes_markup(make_desk, browsers: Browsers) -> None:
     evil = "<img src=x onerror=window.hacked=1>"
-    desk = make_desk(riders=f"SF-000009,{evil},+861\n")
+    desk = make_desk(riders=f"SF-000009,{evil},+861,\n")
     page = browsers.signed_in(desk)
     desk.crash(helmet="SF-000009", reason_zh=evil, features={evil: 1.0})
     page.locator(".row-open").click()
@@ -107,14 +107,14 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     desk.crash(reason_zh="很长" * 120, reason_en="W" * 300, late=True, signal_lost=True)
     page.locator(".row-open").tap()
     expect(page.locator("#incident .plot")).to_be_visible()
-    for view in ("incident", "list", "fleet"):
+    for view in ("incident", "list", "fleet", "history", "handover", "stats", "channels"):
         if view == "list":
             page.locator(".back").tap()
-        if view == "fleet":
-            page.locator('[data-view="fleet"]').first.tap()
+        if view not in ("list", "incident"):
+            page.locator(f'.tab[data-view="{view}"]').tap()
         expect(page.locator(f'.desk[data-view="{view}"]')).to_be_visible()
         wide = page.evaluate(
             """[...document.querySelectorAll("#app *")].filter((node) => node.checkVisibility()
-               && !node.closest(".filters, .map, .plot") && node.getBoundingClientRect().right > 391).map((node) => node.className)"""
+               && !node.closest(".filters, .tabs, .map, .plot, .scroll, .scroll-x") && node.getBoundingClientRect().right > 391).map((node) => node.className)"""
         )
         assert wide == []

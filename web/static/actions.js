@@ -47,6 +47,10 @@ export class Actions {
     return false;
   }
 
+  async help(id, helper, status) {
+    await this.#send(id, () => api.recordHelp(id, helper, status));
+  }
+
   // The alert after the change, or null after saying why not.
   async #send(id, request) {
     try {

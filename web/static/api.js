@@ -33,9 +33,14 @@ export const signIn = (name, password) => call("POST", "/session", { name, passw
 export const whoAmI = () => call("GET", "/session");
 export const signOut = () => call("DELETE", "/session", {});
 export const getAlert = (id) => call("GET", alertPath(id));
+export const listAlerts = (query) => call("GET", `/alerts?${new URLSearchParams(query)}`);
+export const getStatistics = (from_us, to_us) => call("GET", `/statistics?${new URLSearchParams({ from_us, to_us })}`);
+export const startDrill = (severity) => call("POST", "/drill", { severity });
 export const getFleet = () => call("GET", "/fleet");
 export const getChannels = () => call("GET", "/channels");
 export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});
+export const getNearby = (id) => call("GET", `${alertPath(id)}/nearby`);
+export const recordHelp = (id, helper, status) => call("POST", `${alertPath(id)}/help`, { helper, status, note: "" });
 export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
 export const resolve = (id, reason, note) => call("POST", `${alertPath(id)}/resolve`, { reason, note });
 export const reopen = (id, note) => call("POST", `${alertPath(id)}/reopen`, { note });

@@ -2,7 +2,6 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { phoneLink } from "./pieces.js";
 import { clock } from "./time.js";
 
 // The notes as they are stored. They mark what was done in alerts of the past: never change one.
@@ -32,9 +31,16 @@ function ticks(timeline) {
   return last;
 }
 
+// The address belongs to the desk: scroll there instead of following the link.
+function toNearby(event) {
+  event.preventDefault();
+  const panel = document.getElementById("nearby");
+  panel.scrollIntoView({ block: "center" });
+  panel.focus({ preventScroll: true });
+}
+
 export class Checklist {
   #rows = {};
-  #open = null;
   root = h("section", { class: "card checklist", id: "checklist" });
 
   // `write(note)` records a note; resolves to true where it was written.
@@ -52,8 +58,9 @@ export class Checklist {
         },
       });
       const by = h("small", { class: "by" });
-      const links = h("span", { class: "step-links" });
-      this.#rows[step] = { box, by, links, node: h("li", {}, box,
+      const links = step === "nearby" ? h("a", { class: "step-links", href: "#nearby", onclick: toNearby }, t("see_nearby")) : step === "emergency" && h("span", { class: "step-links" },
+        ["120", "122"].map((number) => [h("a", { class: "phone", href: `tel:${number}` }, `☎ ${number}`), " "]));
+      this.#rows[step] = { box, by, node: h("li", {}, box,
         h("div", {}, h("label", { for: `step-${step}` }, h("b", {}, `${i + 1}. ${t(`step.${step}`)}`)), h("small", {}, t(`how.${step}`)), links, by)) };
       return this.#rows[step].node;
     });
@@ -69,10 +76,5 @@ export class Checklist {
       row.by.textContent = done[step] ? `✓ ${done[step].actor} ${clock(done[step].at_us)}` : "";
       row.node.className = done[step] ? "done" : step === next ? "next" : "";
     }
-    if (this.#open === alert.id) return;
-    this.#open = alert.id;
-    this.#rows.rider.links.replaceChildren(phoneLink(alert.rider) ?? "");
-    this.#rows.emergency.links.replaceChildren(
-      h("a", { class: "phone", href: "tel:120" }, "☎ 120"), " ", h("a", { class: "phone", href: "tel:122" }, "☎ 122"));
   }
 }

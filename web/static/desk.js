@@ -1,14 +1,18 @@
 // The desk after signing in: header, banner, list, incident, fleet, and the address they follow.
 
 import { Banner } from "./banner.js";
+import { Channels } from "./channels.js";
 import { showKeys } from "./dialogs.js";
-import { h, ticking } from "./dom.js";
+import { h, keepFocus, ticking } from "./dom.js";
 import { FleetMap } from "./fleet.js";
+import { Handover } from "./handover.js";
 import { Health } from "./health.js";
+import { History } from "./history.js";
 import { t } from "./i18n.js";
 import { Incident } from "./incident.js";
 import { listenKeys } from "./keys.js";
 import { FILTERS, Queue } from "./queue.js";
+import { Statistics } from "./stats.js";
 import { toggleTheme } from "./theme.js";
 import { span } from "./time.js";
 
@@ -28,14 +32,18 @@ export class Desk {
     const acts = {
       open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
       acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
-      note: (id, text) => actions.note(id, text),
+      note: (id, text) => actions.note(id, text), help: (id, helper, status) => actions.help(id, helper, status),
     };
     this.health = new Health(store, feed);
     this.banner = new Banner(store, acts.open);
     this.queue = new Queue(store, acts);
     this.incident = new Incident(store, acts);
-    this.fleet = new FleetMap(store, acts.open);
-    this.#main.append(this.queue.root, h("div", { class: "side" }, this.incident.root, this.fleet.root));
+    const params = (view) => (rest) => this.go({ view, alert: null, rest });
+    this.views = {
+      fleet: new FleetMap(store, acts.open, params("fleet")), history: new History(params("history")), handover: new Handover(store),
+      stats: new Statistics(params("stats")), channels: new Channels(store),
+    };
+    this.#main.append(this.queue.root, h("div", { class: "side" }, this.incident.root, Object.values(this.views).map((view) => view.root)));
     root.replaceChildren(this.#header, this.banner.root, this.#main);
     const { signal } = this.#stop;
     addEventListener("hashchange", () => this.#follow(), { signal });
@@ -50,20 +58,20 @@ export class Desk {
     return this.health.lostFor_s;
   }
 
-  // Where we are: {filter, alert, view} from the address.
+  // Where we are: {filter, alert, view, rest} from the address; `rest` is what the view itself keeps there.
   get where() {
-    const hash = new URLSearchParams(location.hash.slice(1));
-    const filter = hash.get("filter");
-    return { filter: FILTERS.includes(filter) ? filter : "all", alert: hash.get("alert"), view: hash.get("view") === "fleet" ? "fleet" : null };
+    const { filter, alert = null, view, ...rest } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    return { filter: FILTERS.includes(filter) ? filter : "all", alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
   }
 
   // Changes the address; everything else follows from that, so the back button works.
   go(change) {
-    const next = { ...this.where, ...change };
+    const next = { ...this.where, rest: {}, ...change };
     const hash = new URLSearchParams();
     if (next.filter !== "all") hash.set("filter", next.filter);
     if (next.alert) hash.set("alert", next.alert);
     if (next.view) hash.set("view", next.view);
+    for (const [name, value] of Object.entries(next.rest)) if (value) hash.set(name, value);
     const target = `#${hash}`;
     if (target === (location.hash || "#")) this.#follow();
     else location.hash = target;
@@ -92,7 +100,7 @@ export class Desk {
     this.banner.render();
     this.queue.render();
     this.incident.render();
-    this.fleet.render();
+    this.#showView(true);
   }
 
   destroy() {
@@ -110,7 +118,13 @@ export class Desk {
     this.#main.dataset.view = view ?? (alert ? "incident" : "list");
     if (alert !== this.incident.id) this.incident.open(alert);
     for (const tab of this.#header.querySelectorAll(".tab")) tab.setAttribute("aria-pressed", String(tab.dataset.view === (view ?? "alerts")));
-    this.fleet.render();
+    this.#showView(false);
+  }
+
+  #showView(again) {
+    const { view, rest } = this.where;
+    for (const [name, each] of Object.entries(this.views)) each.root.hidden = name !== view;
+    if (view) keepFocus(this.views[view].root, () => this.views[view].show(rest, again));
   }
 
   #showHeader() {
@@ -122,7 +136,8 @@ export class Desk {
     this.#header.replaceChildren(
       h("div", { class: "bar" },
         h("span", { class: "brand" }, t("brand")),
-        h("nav", { class: "tabs", "aria-label": t("brand") }, tab("alerts", t("alerts"), { view: null, alert: null }), tab("fleet", t("fleet"), { view: "fleet", alert: null })),
+        h("nav", { class: "tabs", "aria-label": t("views") }, tab("alerts", t("alerts"), { view: null, alert: null }),
+          Object.keys(this.views).map((name) => tab(name, t(name), { view: name, alert: null }))),
         this.#sound,
         h("span", { class: "spacer" }),
         h("span", { class: "person" }, t("signed_in", { name: store.me.display_name })),

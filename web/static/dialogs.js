@@ -7,7 +7,7 @@ import { WORDS } from "./words.js";
 export const REASONS = ["injured", "unhurt", "helmet_dropped", "road_bump", "test", "device_fault", "other"];
 
 // Shows a form in a modal dialog. `check()` returns a fault as text, or null; resolves to true when it was sent.
-function ask(title, body, check) {
+function ask(title, body, check, yes = t("save")) {
   return new Promise((done) => {
     const fault = h("p", { class: "fault", role: "alert" });
     let sent = false;
@@ -21,7 +21,7 @@ function ask(title, body, check) {
     };
     const dialog = h("dialog", { "aria-label": title }, h("form", { onsubmit: submit, novalidate: true }, h("h2", {}, title), body, fault,
       h("div", { class: "dialog-acts" }, h("button", { type: "button", class: "act", onclick: () => dialog.close() }, t("cancel")),
-        h("button", { class: "act primary" }, t("save")))));
+        h("button", { class: "act primary" }, yes))));
     dialog.addEventListener("close", () => {
       dialog.remove();
       done(sent);
@@ -29,6 +29,11 @@ function ask(title, body, check) {
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+// Asks one question; true where the person says `yes`.
+export function confirm(question, yes) {
+  return ask(question, [], () => null, yes);
 }
 
 function noteField() {
@@ -39,7 +44,7 @@ function noteField() {
 export async function askResolution(summary) {
   const note = noteField();
   const list = h("fieldset", { class: "reasons" }, h("legend", { class: "muted" }, summary), REASONS.map((reason) =>
-    h("label", {}, h("input", { type: "radio", name: "reason", value: reason }), h("span", {}, both(`reason.${reason}`)))));
+    h("label", {}, h("input", { type: "radio", name: "reason", value: reason }), h("span", {}, both(reason === "other" ? "other_ask" : `reason.${reason}`)))));
   const reason = () => list.querySelector("input:checked")?.value ?? null;
   const sent = await ask(t("resolve_title"), [list, note], () => {
     if (reason() === null) return t("reason_missing");
@@ -56,7 +61,7 @@ export async function askReopen() {
 
 export function showKeys() {
   const keys = [[t("key_move"), "key_move_what"], ["Enter", "key_open_what"], ["A", "key_ack_what"], ["R", "key_resolve_what"],
-    ["U", "key_urgent_what"], ["N", "key_new_what"], ["F", "key_fleet_what"], ["M", "key_mute_what"], ["Esc", "key_escape_what"], ["?", "key_help_what"]];
+    ["U", "key_urgent_what"], ["N", "key_new_what"], ["F", "key_fleet_what"], ["H", "history"], ["S", "handover"], ["M", "key_mute_what"], ["Esc", "key_escape_what"], ["?", "key_help_what"]];
   const dialog = h("dialog", { class: "keys", "aria-label": t("keys_title") },
     h("h2", {}, t("keys_title")),
     h("dl", {}, keys.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(what))])),

@@ -34,6 +34,47 @@ export function tickAll() {
   for (const node of document.querySelectorAll(".tick")) node.update();
 }
 
+// A function that refreshes `node`, but not under somebody's pointer: then once the pointer has left.
+export function calmly(node, refresh) {
+  let over = false, due = false;
+  node.addEventListener("pointerenter", (event) => { over = event.pointerType !== "touch"; });
+  node.addEventListener("pointerleave", () => {
+    over = false;
+    if (due) refresh();
+    due = false;
+  });
+  return () => {
+    if (over || node.contains(document.activeElement)) due = true;
+    else refresh();
+  };
+}
+
+// Does `work`, which makes parts of `root` anew, and gives the keyboard back to the part at the same place.
+export function keepFocus(root, work) {
+  const path = [];
+  for (let node = document.activeElement; node !== root && node?.parentElement; node = node.parentElement) {
+    path.unshift([...node.parentElement.children].indexOf(node));
+  }
+  const inside = root.contains(document.activeElement) && document.activeElement !== root;
+  work();
+  if (inside) path.reduce((node, i) => node?.children[i], root)?.focus({ preventScroll: true });
+}
+
+export async function copy(text, said) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS browsers have no clipboard object; the old way still works.
+    const field = h("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  toast(said);
+}
+
 let toastTimer = 0;
 
 // Says one sentence at the foot of the page.

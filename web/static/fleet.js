@@ -1,6 +1,7 @@
 // The fleet map: every helmet a small mark whose shape and colour say how it is, alerts larger on top.
 
 import { h } from "./dom.js";
+import { HelmetTable } from "./helmets.js";
 import { t, term } from "./i18n.js";
 import { makeMap } from "./map.js";
 import { TEST, who } from "./pieces.js";
@@ -69,17 +70,25 @@ export class FleetMap {
   #counts = h("ul", { class: "fleet-counts" });
   #fit = h("button", { type: "button", class: "small fit", onclick: () => this.fit() });
   #box = h("div", { class: "map fleet-map" });
+  #table;
 
-  constructor(store, open) {
+  // `open(id)` opens an alert; `go(params)` puts the table's order and filter into the address.
+  constructor(store, open, go) {
     this.#store = store;
     this.#open = open;
-    this.root = h("section", { class: "fleet", id: "fleet" }, h("div", { class: "fleet-head" }, this.#counts, this.#fit), this.#box);
-    store.addEventListener("fleet", () => this.refresh());
+    this.#table = new HelmetTable(store, go, (helmet) => this.#find(helmet));
+    this.root = h("section", { class: "view fleet", id: "fleet", hidden: true }, h("div", { class: "fleet-head" }, this.#counts, this.#fit),
+      h("div", { class: "fleet-body" }, this.#box, this.#table.root));
+    store.addEventListener("fleet", () => {
+      this.refresh();
+      if (!this.root.hidden) this.#table.refresh();
+    });
     store.addEventListener("alerts", () => this.refresh());
   }
 
-  // To be called once the panel is on the page.
-  render() {
+  // To be called once the panel is on the page; `given` is what the address says of the table.
+  show(given) {
+    this.#table.render(given);
     this.root.setAttribute("aria-label", t("fleet"));
     this.#fit.textContent = t("fit");
     this.refresh();
@@ -171,7 +180,17 @@ export class FleetMap {
     if (alert) return this.#open(alert.id);
     if (!near.length) return undefined;
     const nearest = near.reduce((best, target) => (Math.hypot(target.x - x, target.y - y) < Math.hypot(best.x - x, best.y - y) ? target : best));
-    return L.popup({ closeButton: true, autoPan: false }).setLatLng(event.latlng).setContent(helmetCard(nearest)).openOn(this.#map);
+    return this.#card(event.latlng, nearest);
+  }
+
+  #find(helmet) {
+    const at = [helmet.lat_deg, helmet.lon_deg];
+    this.#map.setView(at, Math.max(this.#map.getZoom(), 15), { animate: false });
+    this.#card(at, { helmet, state: rideState(helmet, now_us()) });
+  }
+
+  #card(at, target) {
+    L.popup({ closeButton: true, autoPan: false }).setLatLng(at).setContent(helmetCard(target)).openOn(this.#map);
   }
 }
 

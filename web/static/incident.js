@@ -5,8 +5,10 @@ import { Checklist } from "./checklist.js";
 import { h, ticking } from "./dom.js";
 import { both, english, t, term } from "./i18n.js";
 import { ledger } from "./ledger.js";
+import { Nearby } from "./nearby.js";
 import { ageOf, countdown, phoneLink, reason, severityBadge, tags, who } from "./pieces.js";
 import { PlaceMap } from "./place.js";
+import { FINAL } from "./store.js";
 import { age, clock, delay, fineSpan, zone } from "./time.js";
 import { TraceChart } from "./trace.js";
 import { evidence, timeline } from "./record.js";
@@ -22,7 +24,7 @@ export class Incident {
   #parts = {};
   id = null;
 
-  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), back().
+  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), help(id, helper, status), back().
   constructor(store, actions) {
     this.#store = store;
     this.#actions = actions;
@@ -60,7 +62,7 @@ export class Incident {
     this.#skeleton();
     this.#parts.noteText.value = draft;
     if (detail) this.#show(detail);
-    else this.#load();
+    this.#load();
   }
 
   async #load() {
@@ -74,6 +76,7 @@ export class Incident {
       if (this.id !== id || asked !== this.#asked) return;
       this.#detail = detail;
       this.#show(detail);
+      this.#parts.nearby.load(id, FINAL.has(detail.state));
     } catch (error) {
       if (this.id !== id || this.#detail) return;
       this.#parts.title.replaceChildren(error.status === 404 ? t("not_found") : t("unreachable"));
@@ -88,6 +91,7 @@ export class Incident {
       times: h("div", { class: "times" }), impacts: h("div", { class: "impacts" }), facts: h("dl", { class: "facts" }),
       record: h("div", { class: "timeline" }), ledger: h("section", { class: "card ledger-card" }),
       checklist: new Checklist((text) => this.#actions.note(this.id, text)),
+      nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (helpers) => this.#map?.showHelpers(helpers)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
     };
@@ -104,7 +108,7 @@ export class Incident {
         h("section", { class: "card times-card" }, p.times, p.impacts, p.facts), this.#map.root,
         h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record),
         h("section", { class: "card trace-card" }, this.#chart.root),
-        p.ledger, p.evidence));
+        p.nearby.root, p.ledger, p.evidence));
   }
 
   async #sendNote(event) {

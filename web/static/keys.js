@@ -19,8 +19,10 @@ export function listenKeys(desk, acts, siren, signal) {
     KeyU: urgent,
     KeyN: () => desk.queue.release(),
     KeyM: () => siren.toggleMute(),
-    KeyF: () => desk.go({ view: desk.where.view ? null : "fleet", alert: null }),
-    Escape: () => desk.where.alert && acts.back(),
+    KeyF: () => desk.go({ view: desk.where.view === "fleet" ? null : "fleet", alert: null }),
+    KeyH: () => desk.go({ view: "history", alert: null }),
+    KeyS: () => desk.go({ view: "handover", alert: null }),
+    Escape: () => (desk.where.alert || desk.where.view) && desk.go({ alert: null, view: null }),
   };
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !/^(Arrow|Key[JK])/.test(event.code) || typing(event.target)) return;

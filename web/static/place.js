@@ -1,7 +1,7 @@
 // Where an incident was: a map with a circle of accuracy, coordinates to copy, the age of the fix and its datum.
 
-import { h, toast } from "./dom.js";
-import { t } from "./i18n.js";
+import { copy, h } from "./dom.js";
+import { t, term } from "./i18n.js";
 import { makeMap } from "./map.js";
 import { fineSpan } from "./time.js";
 
@@ -10,6 +10,7 @@ const L = globalThis.L;
 export class PlaceMap {
   #map = null;
   #layer = null;
+  #helpers = null;
   #shown = null;
   #box = h("div", { class: "map" });
   #words = h("p", { class: "place-words" });
@@ -30,7 +31,7 @@ export class PlaceMap {
     const coordinates = `${at[0].toFixed(6)}, ${at[1].toFixed(6)}`;
     this.#words.replaceChildren(
       h("strong", { class: "coordinates" }, coordinates), " ",
-      h("button", { type: "button", class: "small", onclick: () => copy(coordinates) }, t("copy")),
+      h("button", { type: "button", class: "small", onclick: () => copy(coordinates, t("copied")) }, t("copy")),
       h("span", { class: "place-facts" },
         h("span", {}, position.accuracy_m === null ? t("accuracy_none") : t("accuracy", { m: Math.round(position.accuracy_m) })), " · ",
         h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: fineSpan(position.age_s) })), " · ",
@@ -48,22 +49,17 @@ export class PlaceMap {
     ]).addTo(this.#map);
   }
 
+  // The helpers around it as small squares, dashed so that nobody takes them for the rider.
+  showHelpers(helpers) {
+    this.#helpers?.remove();
+    if (!this.#map) return;
+    const ink = getComputedStyle(document.documentElement).getPropertyValue("--good").trim();
+    this.#helpers = L.layerGroup(helpers.map((helper) =>
+      L.circleMarker([helper.lat_deg, helper.lon_deg], { radius: 6, color: ink, weight: 3, dashArray: "3 2", fillOpacity: 0.2 })
+        .bindTooltip(h("span", {}, `${term("helper", helper.kind)} ${helper.name}`)))).addTo(this.#map);
+  }
+
   destroy() {
     this.#map?.remove();
   }
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Without TLS browsers have no clipboard object; the old way still works.
-    const field = h("textarea", { class: "unseen" });
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
-  }
-  toast(t("copied"));
 }

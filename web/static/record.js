@@ -19,6 +19,7 @@ function words(detail) {
     detail.stage && `${term("severity", detail.severity)} · ${term("stage", detail.stage)}`,
     english() ? detail.reason_en : detail.reason_zh,
     detail.reason && term("reason", detail.reason),
+    detail.helper && `${term("help", detail.status)}: ${term("helper", detail.kind)} ${detail.name}`,
     noteWords(detail.note),
   ].filter(Boolean);
 }

@@ -1,0 +1,87 @@
+// What the next shift has to know: what nobody has, what somebody has but left alone, who has what, what was closed.
+
+import { calmly, copy, h, ticking } from "./dom.js";
+import { t, term } from "./i18n.js";
+import { ageOf, phoneLink, reason, severityBadge, severityWord, tags, TEST, who } from "./pieces.js";
+import { FINAL, UNTAKEN, compare } from "./store.js";
+import { age, clock, now_us } from "./time.js";
+
+const OLD_US = 10 * 60 * 1e6; // A person who has an alert and did nothing for ten minutes may have forgotten it.
+const LISTED = 100;
+
+function touched_us(alert) {
+  return alert.touched_us ?? alert.acknowledged_us;
+}
+
+function byOwner(alerts, name) {
+  const owners = new Map();
+  for (const alert of alerts) owners.set(name(alert), [...(owners.get(name(alert)) ?? []), alert]);
+  return [...owners].sort(([, a], [, b]) => b.length - a.length);
+}
+
+export class Handover {
+  #store;
+  #body = h("div", { class: "handover-body" });
+  root = h("section", { class: "view handover", id: "handover", hidden: true });
+
+  constructor(store) {
+    this.#store = store;
+    const refresh = calmly(this.#body, () => this.#show());
+    store.addEventListener("alerts", () => this.root.hidden || refresh());
+  }
+
+  show() {
+    this.root.setAttribute("aria-label", t("handover"));
+    this.root.replaceChildren(
+      h("div", { class: "view-head" }, h("h1", {}, t("handover")), h("button", { type: "button", class: "small", id: "copy-handover", onclick: () => copy(this.#text(), t("copied_text")) }, t("copy_handover"))),
+      this.#body);
+    this.#show();
+  }
+
+  #sorted() {
+    const all = [...this.#store.alerts.values()].sort(compare);
+    const taken = all.filter((alert) => alert.state === "acknowledged");
+    const old = taken.filter((alert) => now_us() - touched_us(alert) > OLD_US).sort((a, b) => touched_us(a) - touched_us(b));
+    return { untaken: all.filter((alert) => UNTAKEN.has(alert.state)), taken, old, closed: all.filter((alert) => FINAL.has(alert.state)) };
+  }
+
+  #show() {
+    const { untaken, taken, old, closed } = this.#sorted();
+    const owners = byOwner(taken, (alert) => alert.owner);
+    this.#body.replaceChildren(
+      section("hand_untaken", untaken, "hand_untaken_none", "bad"),
+      section("hand_old", old, "hand_old_none", "warn"),
+      h("section", { class: "card" }, h("h2", {}, t("hand_owners", { n: taken.length })),
+        owners.length ? owners.map(([owner, alerts]) => [h("h3", {}, `${owner} (${alerts.length})`), list(alerts)]) : h("p", { class: "muted" }, t("hand_owners_none"))),
+      h("section", { class: "card" }, h("h2", {}, t("hand_closed", { n: closed.length })), closedTable(closed)));
+  }
+
+  // The same as plain text, for a message or a paper book.
+  #text() {
+    const { untaken, taken, old, closed } = this.#sorted();
+    const line = (alert) => `- ${alert.test ? `${TEST} ` : ""}${clock(alert.occurred_us)} ${severityWord(alert)} ${term("kind", alert.kind)} ${who(alert)} ${alert.rider?.phone ?? ""} ${alert.owner ?? ""}: ${reason(alert)}`;
+    const part = (key, alerts) => [t(key, { n: alerts.length }), ...alerts.slice(0, LISTED).map(line), ""];
+    return [`${t("handover")} ${clock(now_us())}`, "", ...part("hand_untaken", untaken), ...part("hand_old", old), ...part("hand_owners", taken), t("hand_closed", { n: closed.length })].join("\n");
+  }
+}
+
+function section(key, alerts, none, tone) {
+  return h("section", { class: `card ${alerts.length ? tone : ""}`, "data-part": key }, h("h2", {}, t(key, { n: alerts.length })),
+    alerts.length ? list(alerts) : h("p", { class: "muted" }, t(none)));
+}
+
+function list(alerts) {
+  return h("ul", { class: "brief" }, alerts.slice(0, LISTED).map((alert) => h("li", {},
+    h("a", { href: `#alert=${alert.id}` }, severityBadge(alert), " ", h("b", {}, who(alert)), " ", term("kind", alert.kind)),
+    phoneLink(alert.rider), tags(alert), ageOf(alert.occurred_us),
+    alert.state === "acknowledged" && ticking(() => t("touched", { span: age(touched_us(alert)) }), { class: "muted" }),
+    alert.owner && h("span", { class: "owner" }, alert.owner))),
+  alerts.length > LISTED && h("li", { class: "muted" }, t("not_listed", { n: alerts.length - LISTED })));
+}
+
+function closedTable(closed) {
+  if (!closed.length) return h("p", { class: "muted" }, t("empty_closed"));
+  const ends = byOwner(closed, (alert) => (alert.resolution ? term("reason", alert.resolution.reason) : term("state", "cancelled")));
+  return h("table", { class: "grid narrow" }, h("tbody", {}, ends.map(([words, alerts]) =>
+    h("tr", {}, h("th", { scope: "row" }, words), h("td", { class: "number" }, String(alerts.length))))));
+}

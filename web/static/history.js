@@ -1,0 +1,110 @@
+// Every alert that ever was, newest first: the filters are in the address, the desk does the searching.
+
+import * as api from "./api.js";
+import { h } from "./dom.js";
+import { t, term } from "./i18n.js";
+import { reason, severityBadge, tags, who } from "./pieces.js";
+import { clock, delay } from "./time.js";
+
+const PAGE = 50;
+
+// The filters: name in the address and in the API, and how it is asked for.
+const FIELDS = {
+  state: { codes: ["pending", "open", "acknowledged", "resolved", "cancelled"], group: "state" },
+  severity: { codes: ["4", "3", "2", "1"], group: "severity" },
+  kind: { codes: ["head_strike", "fall", "helmet_lost", "sos"], group: "kind" },
+  rider: {}, helmet: {}, owner: {},
+  from: { type: "date" }, to: { type: "date" },
+  test: { codes: ["true", "false"], group: "drills" },
+};
+
+// Days of the page's own time zone; the last one counts whole.
+function query({ from, to, ...rest }) {
+  const day_us = (text, plus) => {
+    const [year, month, day] = text.split("-").map(Number);
+    return new Date(year, month - 1, day + plus).getTime() * 1000;
+  };
+  const found = { ...rest };
+  if (from) found.from_us = day_us(from, 0);
+  if (to) found.to_us = day_us(to, 1);
+  return found;
+}
+
+export class History {
+  #go;
+  #asked = 0;
+  #shown = null;
+  #form = h("form", { class: "history-filters", onsubmit: (event) => event.preventDefault() });
+  #rows = h("tbody", {});
+  #note = h("p", { class: "muted", role: "status" });
+  #more = h("button", { type: "button", class: "more" });
+  root = h("section", { class: "view history", id: "history", hidden: true });
+
+  // `go(filters)` puts filters into the address; the view follows from there.
+  constructor(go) {
+    this.#go = go;
+    this.#more.addEventListener("click", () => this.#load(this.#more.dataset.before));
+  }
+
+  // Shows what the address asks for; `again` where the page speaks another language now.
+  show(filters, again = false) {
+    const wanted = Object.fromEntries(Object.entries(filters).filter(([name, value]) => name in FIELDS && value));
+    const key = JSON.stringify(wanted);
+    if (key === this.#shown?.key && !again) return;
+    this.#shown = { key, wanted };
+    this.root.setAttribute("aria-label", t("history"));
+    this.#more.textContent = t("more");
+    this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, wanted[name] ?? "")),
+      h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
+      h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")));
+    const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
+    this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#form, this.#note),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));
+    this.#load(null);
+  }
+
+  #field(name, field, value) {
+    const change = (event) => {
+      const next = { ...this.#shown.wanted, [name]: event.target.value.trim() };
+      if (!next[name]) delete next[name];
+      this.#go(next);
+    };
+    const label = t(`field.${name}`);
+    if (!field.codes) return h("label", {}, `${label} `, h("input", { name, value, type: field.type ?? "text", onchange: change, autocomplete: "off" }));
+    const option = (code, words) => h("option", { value: code, selected: code === value }, words);
+    return h("label", {}, `${label} `, h("select", { name, onchange: change },
+      option("", t("any")), field.codes.map((code) => option(code, term(field.group, code)))));
+  }
+
+  async #load(before) {
+    const { wanted } = this.#shown;
+    this.#asked += 1;
+    const asked = this.#asked;
+    this.root.setAttribute("aria-busy", "true");
+    try {
+      const page = await api.listAlerts({ ...query(wanted), limit: PAGE, ...(before ? { before } : {}) });
+      if (asked !== this.#asked) return;
+      if (!before) this.#rows.replaceChildren();
+      this.#rows.append(...page.alerts.map(row));
+      this.#more.hidden = page.next === null;
+      if (page.next !== null) this.#more.dataset.before = page.next;
+      const n = this.#rows.children.length;
+      this.#note.textContent = n ? t(page.next === null ? "found_all" : "found_some", { n }) : t("found_none");
+    } catch (error) {
+      if (asked === this.#asked) this.#note.textContent = error.status === 0 ? t("unreachable") : t("failed", { detail: error.message });
+    } finally {
+      if (asked === this.#asked) this.root.removeAttribute("aria-busy");
+    }
+  }
+}
+
+function row(alert) {
+  return h("tr", { "data-id": alert.id },
+    h("td", {}, h("a", { href: `#alert=${alert.id}` }, clock(alert.occurred_us))),
+    h("td", {}, severityBadge(alert), " ", term("kind", alert.kind), " ", tags(alert)),
+    h("td", {}, who(alert), alert.rider && h("small", { class: "muted" }, ` ${alert.helmet}`)),
+    h("td", {}, h("span", { class: `state ${alert.state}` }, term("state", alert.state)), alert.resolution && h("small", {}, ` ${term("reason", alert.resolution.reason)}`)),
+    h("td", {}, alert.owner ?? alert.resolution?.by ?? "–"),
+    h("td", { class: "number" }, alert.acknowledged_us === null ? "–" : delay(alert.alerted_us, alert.acknowledged_us)),
+    h("td", { class: "why" }, reason(alert)));
+}
