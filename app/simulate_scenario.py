@@ -136,7 +136,7 @@ def judge(outcome: Outcome) -> list[str]:
         for truth in truths:
             near = [a for a in outcome.alerts if _distance_s(a, truth) <= expected.within]
             matched |= {a["id"] for a in near}
-            wrong = _differences(near, truth, expected)
+            wrong = "" if expected.optional and not near else _differences(near, truth, expected)
             if wrong:
                 at_s = (truth.t_us - start_us) / 1e6
                 missing.append(f"- {truth.helmet} {truth.kind} at {at_s:.1f} s: {wrong}")

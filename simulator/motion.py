@@ -97,7 +97,22 @@ def walking(rng: np.random.Generator, samples: int, fs_hz: float, step_hz: float
     jitter = vibration(rng, samples, fs_hz, lambda f: np.where(f < 0.5, 1.0, 0.0))
     phase = 2 * np.pi * steps * np.arange(samples) / samples + 0.25 * jitter / (jitter.std() + 1e-12)
     wave = np.sin(phase) + 0.35 * np.sin(2 * phase + 0.6) + 0.15 * np.sin(3 * phase + 1.9)
-    return np.asarray(0.2 * wave / wave.std())
+    steps_and_jolts = 0.2 * wave / wave.std() + _heel_strikes(rng, phase, fs_hz)
+    return np.asarray(0.2 * steps_and_jolts / steps_and_jolts.std())
+
+
+def _heel_strikes(rng: np.random.Generator, phase: Array, fs_hz: float) -> Array:
+    """(n,) the jolt of each step at the head: some tenths of a g, ringing at 9 Hz, gone within 0.15 s; no two alike."""
+    n = len(phase)
+    at = np.flatnonzero(np.diff(np.floor(phase / (2 * np.pi))) > 0)
+    t = np.arange(round(0.3 * fs_hz)) / fs_hz
+    jolt = np.exp(-t / 0.05) * np.sin(2 * np.pi * 9 * t)
+    out = np.zeros(n)
+    for start, strength in zip(
+        at.tolist(), (0.35 * np.exp(rng.normal(0, 0.5, len(at)))).tolist(), strict=True
+    ):
+        np.add.at(out, (start + np.arange(len(t))) % n, strength * jolt)
+    return out
 
 
 def band(rng: np.random.Generator, samples: int, fs_hz: float, low_hz: float, high_hz: float) -> Array:

@@ -143,6 +143,8 @@ class ExpectedAlert(Section):
     late: bool | None = None
     alerted_within: Seconds | None = None
     """Time from the true impact to the alert in the book, by the run's own clock."""
+    optional: bool = False
+    """Whether no alert is right as well; one that comes must still be as described."""
     at_least: Annotated[int, Field(ge=0)] | None = None
     """How many of the events must have their alert; without it all."""
 

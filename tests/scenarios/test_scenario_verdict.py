@@ -1,0 +1,104 @@
+"""The verdict on a run: nothing to say where all came as expected, and one line for each thing that did not."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from app.reconcile import Account
+from app.simulate import Duration
+from app.simulate_scenario import Outcome, judge
+from app.simulate_view import fleet_table
+from simulator.fleet import Progress, Summary
+from simulator.ledger import Crash, Ledger
+from simulator.scenario_file import parse_scenario
+
+START_US = 1_767_225_600_000_000
+FILE = parse_scenario("""
+name: two falls
+duration: 60s
+fleet: [{helmets: 3}]
+events:
+  - {event: fall, at: 10s, helmets: 1-2, spread: 10s}
+expect:
+  alerts:
+    - {event: fall, kind: [fall], state: [open], severity_at_least: 2, alerted_within: 5s, late: false}
+""")
+PROGRESS = Progress(60, 180, 180, 0, 0, 2, 3, 0, 0, 0, 0.0, (1.0, 2.0), {"loss": 3})
+
+
+def alert(helmet: int, at_s: float, **changes: Any) -> dict[str, Any]:
+    at_us = START_US + round(at_s * 1e6)
+    given = {
+        "id": f"{helmet}-{at_s}", "helmet": f"SF-{helmet:06d}", "occurred_us": at_us, "impacts_us": [at_us],
+        "alerted_us": at_us + 1_000_000, "kind": "fall", "state": "open", "stage": "confirmed", "severity": 2,
+        "late": False, "reason_en": "fall 9 g",
+    }  # fmt: skip
+    return given | changes
+
+
+def outcome(alerts: list[dict[str, Any]], **account: Any) -> Outcome:
+    truths = [Crash(f"SF-{k:06d}", START_US + k * 10_000_000, "fall", "alert", 1, 10) for k in (1, 2)]
+    good = Account(180, [], 0, 0, 2, [], [], [])
+    return Outcome(
+        FILE, Summary(1, START_US, PROGRESS), Ledger({}, set(), truths), alerts, replace(good, **account)
+    )
+
+
+GOOD = [alert(1, 10.2), alert(2, 19.9)]
+
+
+def test_what_came_as_expected_needs_no_words() -> None:
+    assert judge(outcome(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        (GOOD[:1], ["- SF-000002 fall at 20.0 s: no alert"]),
+        (
+            [GOOD[0], alert(2, 23)],
+            ["- SF-000002 fall at 20.0 s: no alert", "+ SF-000002 at 23.0 s, at a fall"],
+        ),
+        ([*GOOD, alert(3, 30)], ["+ SF-000003 at 30.0 s: fall, severity 2, open, not expected: fall 9 g"]),
+        ([*GOOD, alert(1, 10.9)], ["- SF-000001 fall at 10.0 s: 2 alerts, expected one"]),
+        ([alert(1, 10, kind="sos"), GOOD[1]], ["- SF-000001 fall at 10.0 s: kind is sos, expected fall"]),
+        ([alert(1, 10, state="cancelled"), GOOD[1]], ["state is cancelled, expected open"]),
+        ([alert(1, 10, severity=1), GOOD[1]], ["severity is 1, expected at least 2"]),
+        ([alert(1, 10, late=True), GOOD[1]], ["late is True, expected False"]),
+        ([alert(1, 10, alerted_us=START_US + 17_000_000), GOOD[1]], ["alerted after 7.0 s"]),
+    ],
+)
+def test_each_difference_is_a_line(alerts: list[dict[str, Any]], said: list[str]) -> None:
+    report = judge(outcome(alerts))
+    assert len(report) == len(said)
+    assert all(words in line for words, line in zip(said, report, strict=True))
+
+
+def test_a_lost_frame_and_a_fault_that_nobody_counted_are_differences() -> None:
+    assert judge(outcome(GOOD, lost=[("SF-000003", 1, 7)])) == ["- frame 7 of SF-000003 (boot 1) is lost"]
+    strict = replace(
+        outcome(GOOD),
+        file=FILE.model_copy(update={"expect": FILE.expect.model_copy(update={"rejected_at_least": 4})}),
+    )
+    assert judge(strict) == ["- rejected messages: 0, expected at least 4"]
+
+
+def test_an_event_that_never_happened_does_not_pass_in_silence() -> None:
+    empty = replace(outcome([]), ledger=Ledger())
+    assert judge(empty) == ["- fall: it never happened, so nothing could be expected"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("20", 20), ("20s", 20), ("2m", 120), ("1.5h", 5400)])
+def test_durations_are_written_as_people_write_them(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+def test_the_live_view_shows_rates_acknowledgements_latency_and_faults() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(fleet_table(FILE.scenario(), PROGRESS, 30.0))
+    text = console.export_text()
+    for words in ("two falls", "180 (100.0 %)", "a real second", "PUBACK, median", "2.0 ms", "loss 3"):
+        assert words in text
