@@ -19,6 +19,12 @@ lint: $(STAMP)
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+# The worker killed RUNS times, at every labelled point and at random; each run must lose nothing and alert everything.
+RUNS ?= 200
+.PHONY: soak
+soak: $(STAMP) system
+	RUNS=$(RUNS) $(RUN)/pytest -x tests/nemesis/test_nemesis_crash.py
+
 bench: $(STAMP) system
 	$(RUN)/helmetwatch bench
 

@@ -1,0 +1,90 @@
+"""The telemetry store and the disk misbehave: alerts do not notice, and nothing is lost."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+from arena import Arena, assert_kept, until
+from bad_influx import BadInflux
+
+from bench.command import metrics
+
+ACKNOWLEDGED = "helmetwatch_messages_acknowledged_total"
+
+
+@pytest.fixture
+def influx() -> Iterator[BadInflux]:
+    with BadInflux() as server:
+        yield server
+
+
+def use(ring: Arena, influx: BadInflux) -> None:
+    ring.configure(
+        storage__kind="influxdb",
+        storage__influxdb__url=f"http://127.0.0.1:{influx.port}",
+        storage__influxdb__timeout_s=1.0,
+    )
+
+
+def test_a_store_in_every_bad_mood(ring: Arena, influx: BadInflux) -> None:
+    influx.moods = deque(["503", "hang", "late", "reset", "401", "late", "503"])
+    use(ring, influx)
+    ring.start_worker()
+    ring.connected()
+    ride = ring.ride(seed=20)
+    account = ring.settle(ride)
+    assert_kept(account)
+    assert not influx.moods
+    ring.kill_worker()
+
+
+def test_alerts_come_at_once_while_the_store_answers_nothing(ring: Arena, influx: BadInflux) -> None:
+    influx.forever = "503"
+    use(ring, influx)
+    ring.start_worker()
+    ring.connected()
+    ride = ring.ride(seed=21)
+    ride.thread.join(30)
+    account = ring.settle(ride, timeout_s=3)
+    assert account.kept and account.rows_waiting == account.acknowledged > 100
+    assert max(account.latency_ms) < 2000  # on a busy test machine; docs/performance says what is usual
+    ring.kill_worker()  # the backlog is in the journal, and waits for the next worker
+    influx.forever = ""
+    ring.start_worker()
+    assert_kept(ring.settle(ride))
+    ring.kill_worker()
+
+
+def test_a_full_disk_stops_acknowledgements_and_nothing_else(ring: Arena) -> None:
+    """RLIMIT_FSIZE: to the worker's process every file is as large as it can be, its log too."""
+    ring.start_worker()
+    ring.connected()
+    ride = ring.ride(seed=22)
+    time.sleep(0.6)
+    with ring.log.open("a") as log:
+        log.write("\n" * 8192)  # so that the log, too, is on the full disk
+    ring.limit_worker_files(4096)
+    time.sleep(0.5)
+    before = metrics(ring.stack)[ACKNOWLEDGED]
+    time.sleep(1.5)
+    assert ring.worker is not None and ring.worker.is_alive()
+    assert metrics(ring.stack)[ACKNOWLEDGED] == before, "nothing is acknowledged that is not on the disk"
+    ring.limit_worker_files(-1)
+    assert_kept(ring.settle(ride))
+    ring.kill_worker()
+
+
+def test_a_disk_that_is_full_at_the_start_is_said_and_the_next_start_goes_on(ring: Arena) -> None:
+    ring.start_worker()
+    ring.connected()
+    ride = ring.ride(seed=23)
+    time.sleep(1)
+    ring.kill_worker()
+    ring.start_worker(files_max=100)
+    assert ring.worker is not None
+    ring.worker.join(20)
+    assert ring.worker.exitcode == 1
+    ring.start_worker()
+    until(lambda: not list(ring.stack.folder.glob("*broken*")), "no sound journal was set aside", 1)
+    assert_kept(ring.settle(ride))
