@@ -1,9 +1,11 @@
 """What the workers last said: how they fare, and where their helmets are. Kept in memory alone."""
 
 import json
+from collections import deque
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from alerts.faults import Fault
 from core.model import HelmetReport, WorkerReport
 from web.wire import helmets_json
 
@@ -25,6 +27,8 @@ class Fleet:
         self._helmets_max = helmets_max
         self._workers: dict[str, _Worker] = {}
         self._helmets: dict[str, HelmetReport] = {}
+        self._gone: deque[int] = deque()
+        """When helmets were reported gone, in the last minutes."""
 
     def take(self, report: WorkerReport, now_us: int) -> list[HelmetReport]:
         """Takes a report and returns the helmets that changed."""
@@ -38,6 +42,8 @@ class Fleet:
                 helmet = replace(known, online=False, received_us=helmet.received_us)
             if known == helmet or (known is not None and helmet.received_us < known.received_us):
                 continue
+            if not helmet.online and (known is None or known.online):
+                self._gone.append(now_us)
             # Deleted first, so that the dictionary stays in the order of the last change.
             self._helmets.pop(helmet.helmet, None)
             self._helmets[helmet.helmet] = helmet
@@ -45,6 +51,28 @@ class Fleet:
         while len(self._helmets) > self._helmets_max:
             del self._helmets[next(iter(self._helmets))]
         return changed
+
+    def faults(self, now_us: int, least: int, within_s: float) -> dict[str, Fault]:
+        """What is wrong now, by name: workers that fell silent, and many helmets gone within a short time.
+
+        Many are `least` or more, and at least a tenth of the fleet: riders go home one by one.
+        """
+        found = {
+            f"worker {name}": Fault(
+                f"采集进程 {name} 没有消息，可能看不到碰撞。",
+                f"The worker {name} is silent: crashes may not be seen.",
+            )
+            for name, worker in self._workers.items()
+            if now_us - worker.taken_us > STALE_S * 1e6
+        }
+        while self._gone and self._gone[0] <= now_us - round(within_s * 1e6):
+            self._gone.popleft()
+        if len(self._gone) >= max(least, len(self._helmets) / 10):
+            found["helmets"] = Fault(
+                f"{len(self._gone)} 顶头盔同时离线，可能是网络、基站或服务器故障。",
+                f"{len(self._gone)} helmets went offline at once: a network, region or server may be down.",
+            )
+        return found
 
     def helmet(self, name: str) -> HelmetReport | None:
         """What is known of one helmet."""

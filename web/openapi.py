@@ -140,6 +140,10 @@ OPERATIONS: dict[str, Operation] = {
         "How alerts were dealt with", answer={"type": "object"}, errors=(400,), query=(_FROM, _TO)
     ),
     "GET /api/v1/fleet": Operation("All workers and helmets", answer={"type": "object"}),
+    "GET /api/v1/escalation": Operation(
+        "Who is told when, with the people on duty now",
+        answer=_object(tiers={"type": "object"}, repeat_s=_NUMBER, untouched_s=_NUMBER),
+    ),
     "GET /api/v1/channels": Operation("How the channels fare", answer=_object(channels=_list(_CHANNEL))),
     "POST /api/v1/channels/{name}/test": Operation(
         "Send a message marked TEST", body=_EMPTY, answer=_ref("Delivery"), errors=(400, 404)

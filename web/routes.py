@@ -56,6 +56,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/api/v1/drill", person(drill)),
         web.get("/api/v1/statistics", person(statistics)),
         web.get("/api/v1/fleet", person(show_fleet)),
+        web.get("/api/v1/escalation", person(show_escalation)),
         web.get("/api/v1/channels", person(show_channels)),
         web.post("/api/v1/channels/{name}/test", person(test_channel)),
         web.get("/api/v1/feed", person(feed), allow_head=False),
@@ -229,6 +230,23 @@ async def statistics(request: web.Request, desk: Desk, _by: Person) -> web.Respo
 async def show_fleet(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """All workers and helmets."""
     return web.Response(body=desk.fleet.view(desk.clock.now_us()), content_type="application/json")
+
+
+async def show_escalation(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """Who is told when, by severity, with the people on duty now."""
+    now_us, policy = desk.clock.now_us(), desk.policy
+    tiers = {
+        str(severity): [
+            {
+                "after_s": tier.after_s,
+                "channels": tier.channels,
+                "people": [contact.name for _, contact in policy.contacts(tier, now_us)],
+            }
+            for tier in policy.tiers[severity]
+        ]
+        for severity in sorted(policy.tiers)
+    }
+    return web.json_response({"tiers": tiers, "repeat_s": policy.repeat_s, "untouched_s": policy.untouched_s})
 
 
 async def show_channels(_request: web.Request, desk: Desk, _by: Person) -> web.Response:

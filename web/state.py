@@ -18,6 +18,7 @@ from alerts.book import BATCH, Book
 from alerts.channels.build import build
 from alerts.database import BookError, claim
 from alerts.dispatch import Dispatcher
+from alerts.faults import Faults
 from alerts.model import Change
 from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
@@ -63,6 +64,7 @@ class Desk:
         names, file = self.dispatcher.channels, config.alerts.escalation_file
         self.policy = policy.read(Path(file), names) if file else policy.default(names)
         self._watch = Watch(self.policy, config.alerts.public_url.rstrip("/"))
+        self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
         self._due: list[Notice] = []
         """Notices that the outbox has not taken yet."""
         self._news: set[str] = set()
@@ -175,7 +177,9 @@ class Desk:
 
     async def _notify(self, now_us: int) -> None:
         """Hands what is due to the outbox; where that fails it is handed over again."""
+        storm = self.policy.storm
         self._due += self._watch.due(now_us)
+        self._due += self._faults.due(self.fleet.faults(now_us, storm.alerts, storm.within_s), now_us)
         while self._due:
             part = self._due[:BATCH]
             self.dispatcher.wake(await self.post(partial(Outbox.put, notices=part, now_us=now_us)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from running_desk import START_US, Running, book_with_people, desk, detection
+from running_desk import START_US, Running, book_with_people, desk, detection, helmet, report
 
 from core.clock import ManualClock
 from core.model import Stage
@@ -145,3 +145,36 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # what it waits for happens on another server
             await asyncio.sleep(0.01)
+
+
+@with_robot({"errcode": 0})
+async def test_five_thousand_helmets_offline_at_once_are_one_message(desk: Running, got: list[Any]) -> None:
+    names = [f"SF-{n:06}" for n in range(5000)]
+    await desk.report(report(*(helmet(name) for name in names)))
+    desk.clock.advance(1)
+    gone_us = desk.clock.now_us()
+    await desk.report(report(*(helmet(name, online=False, received_us=gone_us) for name in names)))
+    await until(lambda: len(got) == 1)
+    assert "5000" in str(got[0])
+    await asyncio.sleep(0.6)
+    assert len(got) == 1
+    desk.clock.advance(8)
+    await desk.report(report(helmet("SF-000001")))
+    desk.clock.advance(52)
+    await until(lambda: len(got) > 1)
+    assert any("系统恢复" in str(each) and "helmets" in str(each) for each in got[1:])
+
+
+@with_robot({"errcode": 0})
+async def test_a_worker_that_falls_silent_is_told_and_so_is_its_return(desk: Running, got: list[Any]) -> None:
+    await desk.report(report())
+    desk.clock.advance(11)
+    await until(lambda: len(got) == 1)
+    assert "worker-1" in str(got[0])
+    await desk.report(report())
+    await until(lambda: len(got) == 2)
+    assert "系统恢复" in str(got[1])
+    person = await desk.person()
+    async with person.get("/api/v1/escalation") as answer:
+        found = await answer.json()
+    assert [tier["after_s"] for tier in found["tiers"]["4"]] == [0, 60, 180, 300]
