@@ -98,6 +98,10 @@ class Ingest(Section):
     """Seconds between two reports of the worker to the desk."""
     desk_url: str = "http://127.0.0.1:8080"
     """Where the alert desk listens."""
+    heartbeat_url: str = ""
+    """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
+    heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
+    """Seconds between two signs of life to heartbeat_url."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9101
     """Port of the worker's /metrics, /healthz and /readyz on the loopback address; 0 turns them off."""
 
@@ -129,6 +133,8 @@ class Detection(Section):
     """A new impact within this time of the last belongs to the same incident."""
     silence_s: Annotated[float, Field(ge=1, le=60)] = 3.0
     """A helmet silent for this long after an impact is judged by what it has sent."""
+    burst_alerts: Annotated[int, Field(ge=10)] = 200
+    """More new incidents than this within 10 s (or 2 % of the fleet) are a fault; only severe ones pass then."""
     late_s: Annotated[float, Field(gt=0)] = 5.0
     """Impacts older than this on arrival alert as late."""
 

@@ -163,6 +163,7 @@ def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: fl
         "speed_mps": before[-1] if before else nan,
         "speed_after_mps": after[-1] if after else nan,
         "riding": nan if not before else float(sum(s >= riding_mps for s in before) >= 0.25 * len(before)),
+        "flip": float(worn[0] == Worn.NO and flip),
         "worn": float(Worn.UNKNOWN if worn[0] == Worn.NO and flip else worn[0]),
     }
 

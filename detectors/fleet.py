@@ -1,13 +1,18 @@
 """All helmets of one worker: frames in, detections out. No clock, no I/O; chunking changes nothing."""
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
 
 from core.config import Detection as Params
 from core.model import Detection, Frames, Position
+from detectors import wear
+from detectors.burst import Breaker
 from detectors.features import Frame, Head
+from detectors.health import FAULTS, look, mark, quarantined
+from detectors.health import step as step_health
 from detectors.report import Stamp, detection
 from detectors.ring import PRE_S, Ring
 from detectors.watch import Decision, Watch
@@ -33,6 +38,8 @@ class Fleet:
         self._ring_of = np.zeros(0, np.int64)
         self._slot_of = np.zeros(0, np.int64)
         self._watches: dict[tuple[int, int], Watch] = {}
+        self._counts: Counter[str] = Counter()
+        self._breaker = Breaker(self._params.burst_alerts)
         self._now_us = 0
 
     def __len__(self) -> int:
@@ -49,7 +56,7 @@ class Fleet:
         out: list[Detection] = []
         for rows in _rounds(track):
             out += self._round(frames, rows, track[rows], index[rows])
-        return out
+        return self._breaker.sift(out, len(self), now_us)
 
     def advance(self, now_us: int) -> list[Detection]:
         """Decides for helmets that fell silent with an open candidate; they may come back."""
@@ -60,7 +67,21 @@ class Fleet:
             ring = self._rings[kind]
             if not watch.silenced and ring.received_us[slot] < limit_us:
                 out += self._word(watch, ring, watch.settle())
-        return out
+        return self._breaker.sift(out, len(self), now_us)
+
+    def health(self) -> dict[str, int]:
+        """How often each fault began since the start, and `held`, the incidents a burst holds back now."""
+        names = (*FAULTS, "gaps", "repeats", "wear_stuck", "wear_bouncing", "unworn_rides")
+        own = {name: self._counts[name] for name in names}
+        return own | {"bursts": self._breaker.trips, "held": self._breaker.held}
+
+    def faults(self, track: int) -> list[str]:
+        """The faults of one helmet's sensor as of its last frame; an unknown track has none."""
+        at = int(np.searchsorted(self._tracks, track))
+        if at == len(self._tracks) or self._tracks[at] != track:
+            return []
+        bits = int(self._rings[int(self._ring_of[at])].health["faults"][self._slot_of[at]])
+        return [name for k, name in enumerate(FAULTS) if bits >> k & 1]
 
     def forget(self, track: int) -> list[Detection]:
         """Ends a track: open candidates decide with what they have. An unknown track is no error."""
@@ -148,10 +169,13 @@ class Fleet:
         many = frames.acc.shape[1]
         new = index + many > ring.head[slot]
         if not new.all():
+            self._counts["repeats"] += int((~new).sum())
             rows, slot, index = rows[new], slot[new], index[new]
         if not len(rows):
             return []
-        ring.note(slot, frames.rows(rows) if len(rows) < len(frames) else frames, index)
+        mine = frames.rows(rows) if len(rows) < len(frames) else frames
+        ring.note(slot, mine, index, self._observe(ring, slot, mine, index))
+        lying = quarantined(ring.health["faults"][slot])
         out: list[Detection] = []
         skip = np.maximum(ring.head[slot] - index, 0)
         skip[ring.head[slot] < 0] = 0
@@ -162,12 +186,41 @@ class Fleet:
             for start in range(first, many, ring.chunk):
                 acc = frames.acc[rows[group], start : start + ring.chunk]
                 begin = index[group] + start
-                for k in np.flatnonzero(ring.write(slot[group], begin, acc)).tolist():
+                hot = ring.write(slot[group], begin, acc) & ~lying[group]
+                for k in np.flatnonzero(hot).tolist():
                     row = group[k]
                     out += self._look(
                         kind, ring, frames, int(rows[row]), int(slot[row]), int(begin[k]), acc[k]
                     )
         return out
+
+    def _observe(self, ring: Ring, slot: I64, frames: Frames, index: I64) -> npt.NDArray[np.uint8]:
+        """Follows wear and health of the frames' helmets; what to take for worn."""
+        self._counts["gaps"] += int(((index > ring.head[slot]) & (ring.head[slot] >= 0)).sum())
+        seen = look(frames.acc, ring.fs_hz, ring.full_scale_g, ring.g_per_count)
+        health = ring.health[slot]
+        began = step_health(health, seen)
+        ring.health[slot] = health
+        if began.any():
+            for k, name in enumerate(FAULTS):
+                self._counts[name] += int((began >> k & 1).sum())
+        row = ring.wear[slot]
+        evidence = wear.Evidence(
+            index * ring.period_ns // 1000 + 1,
+            seen.seconds,
+            frames.worn,
+            frames.strap,
+            seen.mean_g,
+            seen.std_g,
+            frames.speed_mps,
+            ring.full_scale_g,
+        )
+        change = wear.step(row, evidence, self._params.riding_mps)
+        ring.wear[slot] = row
+        self._counts["wear_stuck"] += int(change.stuck.sum())
+        self._counts["wear_bouncing"] += int(change.bouncing.sum())
+        self._counts["unworn_rides"] += int(change.unworn_ride.sum())
+        return wear.effective(row, frames.worn)
 
     def _look(
         self,
@@ -186,7 +239,7 @@ class Fleet:
         if watch is None:
             onset = index + int(ring.hits(acc)[0])
             base = max(onset - int(np.ceil(PRE_S * ring.fs_hz)), int(ring.begin[slot]))
-            window = Window(base, *ring.read(slot, base), ring.fs_hz, ring.g_per_count)
+            window = Window(base, *ring.read(slot, base), ring.fs_hz, ring.g_per_count, ring.most_counts)
             watch = Watch(window, ring.full_scale_g, self._params, [*context[:-1], newest], scan=onset)
             self._watches[kind, slot] = watch
             ring.watched[slot] = True
@@ -195,6 +248,10 @@ class Fleet:
             if watch.frames[-1].start != newest.start:
                 watch.frames.append(newest)
         out = self._word(watch, ring, watch.feed())
+        if ((acc > ring.most_counts) | (acc < -ring.most_counts)).any():
+            self._counts["out_of_range"] += mark(ring.health, slot, "out_of_range")
+        for _ in range(watch.take_spikes()):
+            self._counts["spikes"] += mark(ring.health, slot, "spikes")
         if watch.done():
             del self._watches[kind, slot]
             ring.watched[slot] = False

@@ -5,7 +5,7 @@ import hashlib
 import math
 from typing import NamedTuple
 
-from core.model import Detection, Trace, Worn
+from core.model import Detection, Kind, Trace, Worn
 from detectors.features import HORIZONS_S, Head
 from detectors.ring import PRE_S
 from detectors.severity import quality, severity
@@ -34,6 +34,8 @@ def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
     shocks = [impact.shock for impact in incident.impacts]
     grade = quality(window.fs_hz, stamp.full_scale_g)
     level, basis = severity(shocks, f, grade)
+    if incident.kind == Kind.HELMET_LOST and f["worn"] == Worn.NO:
+        level, basis = 1, "context"  # nobody's head was in it, however hard it fell
     zh, en = reason(incident.stage, incident.kind, shocks, f, incident.lost)
 
     def time_us(sample: int) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Frames
+from detectors.health import HEALTH
+from detectors.wear import WEAR
 
 PRE_S = 6.0
 """Seconds before an impact that its features and its trace need."""
@@ -18,7 +20,7 @@ CONTEXT = 16
 
 _PER_SLOT = (
     *("counts", "missing", "head", "begin", "received_us", "watched", "_hole"),
-    *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames"),
+    *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames", "wear", "health"),
 )
 
 I64 = npt.NDArray[np.int64]
@@ -35,6 +37,8 @@ class Ring:
         self.length = int(np.ceil(RING_S * self.fs_hz)) + 2
         self.chunk = max(1, int(self.fs_hz * (RING_S - PRE_S)))
         """Most samples written at once, so that a hit in the first still has its past in the ring."""
+        self.most_counts = int(min(32767, 1.02 * full_scale_g / g_per_count))
+        """No part reads beyond its range; a sample that does is no measurement."""
         self._gate = np.float32((gate_g / g_per_count) ** 2)
         self.counts = np.zeros((0, self.length, 3), np.int16)
         self.head = np.zeros(0, np.int64)
@@ -52,6 +56,8 @@ class Ring:
         self.frame_speed = np.zeros((0, CONTEXT), np.float32)
         self.frame_worn = np.zeros((0, CONTEXT), np.uint8)
         self._frames = np.zeros(0, np.int64)
+        self.wear = np.zeros(0, WEAR)
+        self.health = np.zeros(0, HEALTH)
         self._free: list[int] = []
 
     @property
@@ -78,6 +84,8 @@ class Ring:
         self.received_us[slots] = 0
         self.watched[slots] = False
         self._frames[slots] = 0
+        self.wear[slots] = np.zeros(1, WEAR)
+        self.health[slots] = np.zeros(1, HEALTH)
         return slots
 
     def release(self, slot: int) -> None:
@@ -85,13 +93,13 @@ class Ring:
         self.watched[slot] = False
         self._free.append(slot)
 
-    def note(self, slot: I64, frames: Frames, index: I64) -> None:
+    def note(self, slot: I64, frames: Frames, index: I64, worn: npt.NDArray[np.uint8]) -> None:
         """Remembers arrival, speed and wear of one frame for each slot."""
         at = self._frames[slot] % CONTEXT
         self.frame_index[slot, at] = index
         self.frame_end[slot, at] = index + frames.acc.shape[1]
         self.frame_speed[slot, at] = frames.speed_mps
-        self.frame_worn[slot, at] = frames.worn
+        self.frame_worn[slot, at] = worn
         self._frames[slot] += 1
         self.received_us[slot] = np.maximum(self.received_us[slot], frames.received_us)
 

@@ -66,10 +66,21 @@ def is_fault(f: dict[str, float]) -> bool:
     return f["rail_s"] > 0.1 or f["rest_g"] > 1.5 or f["median_g"] > _NO_GRAVITY_G
 
 
+def is_lost(f: dict[str, float], p: Params) -> bool:
+    """Whether a helmet that is off the head fell freely from a ride: off its rider, or off the handlebar.
+
+    Where the bit went off just before, this is only the name of the alert: it may be the crash itself.
+    """
+    off = f["worn"] == Worn.NO or f["flip"] == 1
+    hit = is_strike(f, p) or is_hard(f, p)
+    return off and f["riding"] == 1 and f["free_fall_s"] >= _FREE_FALL_S and hit
+
+
 def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdict:
     """Judges one impact at `horizon_s` after it; `cut` where no more samples will come."""
     strike, fall = is_strike(f, p), is_fall(f, p)
-    kind = Kind.HEAD_STRIKE if strike else Kind.FALL
+    lost = is_lost(f, p)
+    kind = Kind.HELMET_LOST if lost else Kind.HEAD_STRIKE if strike else Kind.FALL
     points = _points(f, p, strike, fall)
     total = sum(points.values())
     stage: Stage | None = None
@@ -80,6 +91,8 @@ def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdic
             stage = Stage.FAST
         elif (horizon_s >= 0.85 or cut) and is_hard(f, p) and _turned_at_once(f):
             stage = Stage.STANDARD
+    elif lost and f["worn"] == Worn.NO:
+        stage = Stage.STANDARD
     against = _contradiction(f, p, horizon_s)
     return Verdict(stage if against is None else None, against, kind, points)
 

@@ -16,6 +16,7 @@ from detectors.window import Window
 _FOLLOW_S = HORIZONS_S[-1]
 _INCIDENT_S = 120.0
 """Impacts later than this after the first are a new incident: a trace has an end."""
+_SPIKE_G = 6.0
 _ORDER = {Stage.FAST: 1, Stage.STANDARD: 2, Stage.CONFIRMED: 3}
 
 
@@ -69,6 +70,7 @@ class Watch:
     """The next sample that may be the peak of an impact."""
     incident: Incident | None = None
     silenced: bool = False
+    _spikes: int = 0
     _due: list[tuple[int, int, int]] = field(default_factory=list)
     """Heap of (sample at which it falls due, impact's sample, number of the horizon)."""
     _impacts: dict[int, Impact] = field(default_factory=dict)
@@ -85,6 +87,11 @@ class Watch:
                 self._impacts.pop(at, None)
         self._trim()
         return out
+
+    def take_spikes(self) -> int:
+        """How many lone wild samples were seen since the last call."""
+        spikes, self._spikes = self._spikes, 0
+        return spikes
 
     def settle(self) -> list[Decision]:
         """Decides what is open with the samples that are here: no more may come. Changes nothing else."""
@@ -153,6 +160,7 @@ class Watch:
             impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.up_g).sum()))
             impact.shock["vibration_before_g"] = impact.up.vibration_g
             impact.whole = end >= at + self._samples(PEAK_S)
+            self._spikes += rules.is_spike(impact.shock) and impact.shock["peak_g"] >= _SPIKE_G
         strike, fall = rules.is_strike(impact.shock, p), rules.is_fall(impact.shock, p)
         if not (strike or fall):
             self._drop(impact, cut)
@@ -195,7 +203,7 @@ class Watch:
         ):
             # What the last blow that mattered left behind decides, not the bumps of riding on.
             incident.stage = rules.withdraw(before, verdict, f, self.params)
-        if verdict.kind == Kind.HEAD_STRIKE:
+        if verdict.kind == Kind.HEAD_STRIKE and incident.kind == Kind.FALL:
             incident.kind = verdict.kind
         newly_lost = cut and not incident.lost and incident.stage in _ORDER
         if incident.stage == before and not joined and not newly_lost:

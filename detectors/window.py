@@ -14,10 +14,12 @@ class Window:
         missing: npt.NDArray[np.bool_],
         fs_hz: float,
         g_per_count: float,
+        most_counts: int = 32767,
     ) -> None:
         self.base = base
         self.fs_hz = fs_hz
         self._scale = g_per_count
+        self._most = most_counts
         self._size = len(counts)
         self._counts = counts
         self._missing = missing
@@ -54,9 +56,12 @@ class Window:
             self.base, self._size = index, len(self._counts)
 
     def g(self, start: int, stop: int) -> npt.NDArray[np.float64]:
-        """Samples start…stop−1 as far as they are here, (n, 3) g with NaN where samples are missing."""
+        """Samples start…stop−1 as far as they are here, (n, 3) g with NaN where samples are missing or out of range."""
         part = slice(max(start - self.base, 0), max(min(stop - self.base, self._size), 0))
-        out: npt.NDArray[np.float64] = self._counts[part].astype(np.float64) * self._scale
+        out: npt.NDArray[np.float64] = self._counts[part].astype(np.float64)
+        if self._most < 32767:
+            out[(np.abs(out) > self._most).any(1)] = np.nan
+        out *= self._scale
         out[self._missing[part]] = np.nan
         return out
 

@@ -5,6 +5,11 @@ from math import nan
 from core.model import Kind, Stage, Worn
 from detectors.severity import clipped
 
+_KINDS = {
+    Kind.HEAD_STRIKE: ("头部撞击", "head strike"),
+    Kind.FALL: ("摔倒", "fall"),
+    Kind.HELMET_LOST: ("头盔脱落", "helmet lost"),
+}
 _LOST_ZH, _LOST_EN = "之后失联", "then no signal"
 
 
@@ -14,11 +19,9 @@ def reason(
     """(Chinese, English) sentence that says what made the detector decide; a lower bound says ≥."""
     top = max(shocks, key=lambda s: s["peak_g"])
     least = "≥" if clipped(top) else ""
+    what_zh, what_en = _KINDS[kind]
     parts = [
-        (
-            f"{'头部撞击' if kind == Kind.HEAD_STRIKE else '摔倒'} {least}{top['peak_g']:.0f} g",
-            f"{'head strike' if kind == Kind.HEAD_STRIKE else 'fall'} {least}{top['peak_g']:.0f} g",
-        ),
+        (f"{what_zh} {least}{top['peak_g']:.0f} g", f"{what_en} {least}{top['peak_g']:.0f} g"),
         (f"Δv {least}{top['dv20_mps']:.1f} m/s", f"Δv {least}{top['dv20_mps']:.1f} m/s"),
     ]
     if len(shocks) > 1:
