@@ -102,6 +102,10 @@ class Ingest(Section):
     """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
     heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
     """Seconds between two signs of life to heartbeat_url."""
+    heartbeat_url: str = ""
+    """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
+    heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
+    """Seconds between two signs of life to heartbeat_url."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9101
     """Port of the worker's /metrics, /healthz and /readyz on the loopback address; 0 turns them off."""
 

@@ -14,6 +14,10 @@ CONNECTS = Counter("helmetwatch_broker_connects", "Connections made to the broke
 CONNECT_FAILURES = Counter(
     "helmetwatch_broker_connect_failures", "Connections the broker refused or lost", ["reason"]
 )
+BROKER_DROPPED = Counter(
+    "helmetwatch_broker_dropped_messages", "Messages the broker says it dropped, for any of its clients"
+)
+HEARTBEATS = Counter("helmetwatch_heartbeats", "Signs of life sent to the outside", ["outcome"])
 
 FRAMES = Counter("helmetwatch_frames", "Motion frames placed in their helmet's time", ["how"])
 FRAMES_MISSING = Counter("helmetwatch_frames_missing", "Frames that never came, by the gaps in their numbers")

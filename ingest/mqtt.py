@@ -25,6 +25,7 @@ from core import metrics
 from core.clock import Clock
 from core.config import ConfigError, Ingest, Tls, secret
 from ingest.codec import Message
+from ingest.mqtt_reasons import REASONS
 
 log = structlog.get_logger()
 
@@ -35,8 +36,11 @@ _ANSWER_S = 10.0
 _SUSPICIOUS = 4
 """Connections lost at once in a row; not every broker says that another client took over our name."""
 _UNSUPPORTED_VERSION = 0x84
-_REFUSED_CODES = {0x86, 0x87}
+_LASTING = {0x85, 0x86, 0x87, 0x8A, 0x97, 0x9F}
+"""Refusals that pass, if at all, when a person or time has done something: not hammered."""
 _TAKEN_OVER = 0x8E
+_DROPPED = "$SYS/broker/publish/messages/dropped"
+"""How many messages mosquitto has dropped for any client since it started."""
 
 
 class Delivery(NamedTuple):
@@ -66,6 +70,8 @@ class Subscriber:
         self._filters = topic_filters(config.shards)
         self._versions = _versions(self._settings.protocol)
         self._connection = 0
+        self._subscribing: int | None = None
+        self._dropped = -1
         self._refused = self._answered = False
         self._gone = threading.Event()
         self._stopping = threading.Event()
@@ -190,11 +196,12 @@ class Subscriber:
         self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, __: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._refused = reason.value in _REFUSED_CODES
+            self._refused = reason.value in _LASTING
             if reason.value == _UNSUPPORTED_VERSION:
                 self._fall_back()
-            metrics.CONNECT_FAILURES.labels("refused").inc()
-            log.error("broker.refused", reason=str(reason), hint="check the name and password (ingest.mqtt)")
+            label, hint = REASONS.get(reason.value, ("refused", "see the broker's log"))
+            metrics.CONNECT_FAILURES.labels(label).inc()
+            log.error("broker.refused", reason=str(reason), label=label, hint=hint)
             return
         self._answered = True
         self._connection += 1
@@ -208,14 +215,18 @@ class Subscriber:
             # A persistent session keeps subscriptions that the configuration no longer has.
             unwanted = sorted(set(topic_filters("all")) - set(self._filters))
             client.unsubscribe(unwanted)
-        client.subscribe([(name, 1) for name in self._filters])
+        _, self._subscribing = client.subscribe([(name, 1) for name in self._filters])
+        # Where the broker says it; a refusal of this one means nothing.
+        client.subscribe(_DROPPED, 0)
         log.info(
             "broker.connected", session=session, protocol=int(self._versions[0]), filters=len(self._filters)
         )
 
     def _on_subscribe(
-        self, client: Client, _: Any, __: int, reasons: list[ReasonCode], ___: Properties | None
+        self, client: Client, _: Any, mid: int, reasons: list[ReasonCode], __: Properties | None
     ) -> None:
+        if mid != self._subscribing:
+            return
         if any(reason.is_failure for reason in reasons):
             self._failure("subscription", "the broker refuses a subscription: check its access rules")
             client.disconnect()
@@ -229,11 +240,15 @@ class Subscriber:
         if not self._answered and not flags.is_disconnect_packet_from_server and not self._refused:
             # Cut before any answer: the way of brokers that do not know this version of MQTT.
             self._fall_back()
-        if reason.value == _TAKEN_OVER and not self._stopping.is_set():
-            metrics.CONNECT_FAILURES.labels("taken_over").inc()
-            log.error("broker.taken_over", hint="two workers share one name (ingest.worker); this one stops")
-            self._stopping.set()
-            self.failed.set()
+        if flags.is_disconnect_packet_from_server and not self._stopping.is_set():
+            label, hint = REASONS.get(reason.value, ("closed", "see the broker's log"))
+            metrics.CONNECT_FAILURES.labels(label).inc()
+            if reason.value == _TAKEN_OVER:
+                log.error("broker.taken_over", hint=hint)
+                self._stopping.set()
+                self.failed.set()
+            else:
+                log.error("broker.closed", reason=str(reason), label=label, hint=hint)
         self._lost()
         self._gone.set()
 
@@ -243,6 +258,9 @@ class Subscriber:
                 topic = message.topic
             except UnicodeDecodeError:
                 topic = "undecodable"
+            if topic == _DROPPED:
+                self._note_dropped(bytes(message.payload))
+                return
             delivery = Delivery(
                 Message(topic, bytes(message.payload), self._clock.now_us()),
                 message.mid,
@@ -257,6 +275,20 @@ class Subscriber:
             client.disconnect()
         except Exception:
             log.exception("broker.message_error")
+
+    def _note_dropped(self, payload: bytes) -> None:
+        """The broker's count of messages dropped for any client; ours are seen as gaps, by helmet."""
+        if not payload.isdigit():
+            return
+        dropped = int(payload)
+        if dropped > self._dropped >= 0:
+            metrics.BROKER_DROPPED.inc(dropped - self._dropped)
+            log.error(
+                "broker.dropped",
+                messages=dropped - self._dropped,
+                hint="a queue of the broker is full (max_queued_messages), of ours or of another client",
+            )
+        self._dropped = dropped
 
     def _fall_back(self) -> None:
         if len(self._versions) > 1:

@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.config import Config
 from core.model import Prompt, WorkerReport
 from ingest import codec
+from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
 from ingest.journal_file import JournalError, is_damage
 from ingest.mqtt import Delivery, Subscriber
@@ -56,6 +57,8 @@ class Worker:
         self._telemetry = StoreRelay(
             lambda: open_store(config.storage), path, config.storage.batch_rows, self._taken_telemetry.extend
         )
+        url, every_s = config.ingest.heartbeat_url, config.ingest.heartbeat_s
+        self._heartbeat = Heartbeat(url, every_s, self.ready) if url else None
         self._network_cpu_s = 0.0
         self.turned_s = time.monotonic()
 
@@ -74,6 +77,8 @@ class Worker:
         self._subscriber.start()
         self._desk.start()
         self._telemetry.start()
+        if self._heartbeat:
+            self._heartbeat.start()
         turn_s = self._config.ingest.tick_ms / 1000
         pruned = 0.0
         while not stop.is_set() and not self._subscriber.failed.is_set():
@@ -194,6 +199,8 @@ class Worker:
         deadline = time.monotonic() + _SHUT_DOWN_S
         while time.monotonic() < deadline and self.turn(never):
             continue
+        if self._heartbeat:
+            self._heartbeat.stop()
         self._subscriber.stop()
         self._desk.stop()
         self._telemetry.stop()

@@ -2,8 +2,10 @@
 
 import contextlib
 import queue
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,3 +176,81 @@ def test_shards_are_ranges_of_two_hex_digits() -> None:
     for wrong in ("", "x", "3-1", "00-100", "-", "1,,2"):
         with pytest.raises(ConfigError):
             parse_shards(wrong)
+
+
+def test_messages_that_the_broker_drops_for_want_of_room_are_noticed(mosquitto: Callable) -> None:
+    """mosquitto drops the newest where a client's queue is full, and tells nobody but $SYS."""
+    full = "allow_anonymous true\nsys_interval 1\nmax_queued_messages 10\nmax_inflight_messages 5\n"
+    broker = mosquitto(settings=full)
+    with subscribed(settings(broker.port).model_copy(update={"worker": "away"})):
+        pass
+    before = metrics.BROKER_DROPPED._value.get()
+    with subscribed(settings(broker.port)) as subscriber:
+        time.sleep(2.2)  # the broker's first word on it, with which the next is compared
+        sent = 100
+        for _ in range(sent):
+            send(broker.port, b"x")
+            subscriber.acknowledge(take(subscriber, 1))
+        deadline = time.monotonic() + 10
+        while metrics.BROKER_DROPPED._value.get() - before < 80 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert subscriber.inbox.empty()
+    assert 80 <= metrics.BROKER_DROPPED._value.get() - before <= sent
+
+
+def failures(label: str) -> float:
+    return float(metrics.CONNECT_FAILURES.labels(label)._value.get())
+
+
+REFUSALS = {
+    0x87: "credentials",
+    0x85: "client_id",
+    0x89: "busy",
+    0x95: "oversize",
+    0x97: "quota",
+    0x9F: "rate",
+    0x80: "refused",
+}
+ENDS = {0x8D: "keepalive", 0x8E: "taken_over", 0x93: "receive_maximum", 0x95: "oversize", 0x97: "quota"}
+
+
+@contextlib.contextmanager
+def scripted(reply: bytes) -> Iterator[int]:
+    """A broker that says one thing to whoever connects."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(reply)
+                    connection.settimeout(1)
+                    with contextlib.suppress(OSError):
+                        while connection.recv(4096):
+                            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("reply", "label"),
+    [(bytes([0x20, 3, 0, code, 0]), label) for code, label in REFUSALS.items()]
+    + [(bytes([0x20, 3, 0, 0, 0, 0xE0, 2, code, 0]), label) for code, label in ENDS.items()],
+    ids=[f"refused-{label}" for label in REFUSALS.values()] + [f"closed-{label}" for label in ENDS.values()],
+)
+def test_each_reason_of_the_broker_has_a_counter_of_its_own(reply: bytes, label: str) -> None:
+    before = failures(label)
+    with scripted(reply) as port:
+        subscriber = Subscriber(settings(port, protocol="5"), SystemClock())
+        subscriber.start()
+        deadline = time.monotonic() + 10
+        while failures(label) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert failures(label) == before + 1
+        # Two workers with one name would throw each other out for ever; everything else may pass.
+        assert subscriber.failed.is_set() == (label == "taken_over")
+        subscriber.stop()
