@@ -10,6 +10,7 @@ from alerts.model import Alert, State
 from alerts.notices import Notice, clock_time, facts, lines, notice_id, title
 from alerts.policy import Policy
 
+BATCH = 250
 FINAL = (State.RESOLVED, State.CANCELLED)
 
 
@@ -36,17 +37,26 @@ class Watch:
             self._stormy |= alert.signal_lost
 
     def due(self, now_us: int) -> list[Notice]:
-        """What is to be sent now. The same notice may be named again; its id is the same."""
+        """What is to be sent now. The same notice may be named again; its id is the same.
+
+        At most `BATCH` alerts are looked at, so that others get their turn; `behind` says whether more wait.
+        """
         if self._stormy:
             self._regroup()
         notices = [notice for storm in self._storms.values() for notice in self._storm(storm, now_us)]
-        while self._heap and self._heap[0][0] <= now_us:
+        looked = 0
+        while self.behind(now_us) and looked < BATCH:
             at_us, id_ = heapq.heappop(self._heap)
             if self._next_us.get(id_) != at_us:
                 continue
             del self._next_us[id_]
+            looked += 1
             notices += self._alert(self._alerts[id_], now_us)
         return notices
+
+    def behind(self, now_us: int) -> bool:
+        """Whether more is due than the last call has looked at."""
+        return bool(self._heap) and self._heap[0][0] <= now_us
 
     def _alert(self, alert: Alert, now_us: int) -> list[Notice]:
         if alert.state in FINAL:

@@ -178,12 +178,16 @@ class Desk:
     async def _notify(self, now_us: int) -> None:
         """Hands what is due to the outbox; where that fails it is handed over again."""
         storm = self.policy.storm
-        self._due += self._watch.due(now_us)
         self._due += self._faults.due(self.fleet.faults(now_us, storm.alerts, storm.within_s), now_us)
-        while self._due:
-            part = self._due[:BATCH]
-            self.dispatcher.wake(await self.post(partial(Outbox.put, notices=part, now_us=now_us)))
-            del self._due[: len(part)]
+        while True:
+            self._due += self._watch.due(now_us)
+            while self._due:
+                part = self._due[:BATCH]
+                self.dispatcher.wake(await self.post(partial(Outbox.put, notices=part, now_us=now_us)))
+                del self._due[: len(part)]
+            if not self._watch.behind(now_us):
+                break
+            await asyncio.sleep(0)
 
     async def channels(self) -> list[dict[str, Any]]:
         """How the channels fare, ready for JSON."""

@@ -81,6 +81,8 @@ class Shift(Story):
         self.tell(self.book.advance(self.clock.now_us()))
         now_us = self.clock.now_us()
         self.outbox.put(self.watch.due(now_us), now_us)
+        while self.watch.behind(now_us):
+            self.outbox.put(self.watch.due(now_us), now_us)
         for name, channel in self.channels.items():
             waiting, _ = self.outbox.waiting(name, now_us, 1000)
             sent = self.outbox.tried_since(name, now_us - 60_000_000)

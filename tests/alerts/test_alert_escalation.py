@@ -15,6 +15,7 @@ from alerts.channels.outcome import delivered, retry
 from alerts.escalation import climb, storms
 from alerts.model import Alert, State
 from alerts.policy import Storm
+from alerts.watch import BATCH
 from core.model import Stage
 
 CRASH = version(stage=Stage.CONFIRMED)
@@ -211,6 +212,15 @@ def test_what_is_left_of_a_storm_stands_for_itself_again(shift: Shift) -> None:
         shift.tell(shift.close("王芳", alert=f"i{n:04}"))
     shift.at(6)
     assert {n.alert for _, n in shift.channels["group"].log if n.reason == "opened"} == {"i0004", "i0005"}
+
+
+def test_many_alerts_at_once_are_looked_at_in_turns_and_none_is_left_out(shift: Shift) -> None:
+    crashes = [replace(CRASH, incident=f"c{n}", helmet=f"SF-{n}") for n in range(2 * BATCH + 7)]
+    shift.tell(shift.detect(*crashes))
+    sizes = []
+    while shift.watch.behind(START_US):
+        sizes.append(len(shift.watch.due(START_US)))
+    assert sizes == [BATCH, BATCH, 7]
 
 
 ALERTS = st.lists(
