@@ -36,6 +36,7 @@ system:
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v victoria-metrics >/dev/null || missing="$$missing victoria-metrics"; \
 	command -v influxd >/dev/null || missing="$$missing influxdb"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	fc-list 2>/dev/null | grep -qi wqy || missing="$$missing fontconfig fonts-wqy-zenhei"; \
