@@ -64,7 +64,7 @@ export class Banner {
 
   #oldestWords() {
     const waiting = this.#store?.untaken() ?? [];
-    return waiting.length ? t("banner_oldest", { age: age(Math.min(...waiting.map((alert) => alert.occurred_us))) }) : "";
+    return waiting.length ? t("banner_oldest", { age: age(waiting.reduce((first, alert) => Math.min(first, alert.occurred_us), Infinity)) }) : "";
   }
 
   // Once a second: the title and the icon blink between two faces while an alert waits.

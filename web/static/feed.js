@@ -4,6 +4,7 @@
 // and to decide itself when to try again.
 
 const SILENCE_MS = 4000; // Beats come every 2 s: two of them missing is a lost feed.
+const LARGE = 500_000;
 const RETRY_MS = [300, 1000, 2000, 4000];
 
 export class Feed {
@@ -80,14 +81,18 @@ export class Feed {
       if (response.status === 401 || response.status === 403) return true;
       if (!response.ok) return false;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
+      let parts = [];
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return false;
         this.#heardAt = performance.now();
-        const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
-        rest = blocks.pop();
-        for (const block of blocks) this.#take(block);
+        const ends = value.includes("\n\n") || (value.startsWith("\n") && parts.at(-1)?.endsWith("\n"));
+        parts.push(value);
+        // A snapshot of thousands comes in hundreds of pieces: they are put together once, not once for each piece.
+        if (!ends) continue;
+        const blocks = parts.join("").split("\n\n");
+        parts = [blocks.pop()];
+        for (const block of blocks) await this.#take(block);
       }
     } finally {
       this.#abort.abort();
@@ -95,7 +100,7 @@ export class Feed {
     }
   }
 
-  #take(block) {
+  async #take(block) {
     let type = "message", id = null;
     const data = [];
     for (const line of block.split("\n")) {
@@ -107,7 +112,11 @@ export class Feed {
       else if (line.startsWith("data:")) data.push(value);
     }
     if (data.length === 0) return;
-    const parsed = JSON.parse(data.join("\n"));
+    const text = data.join("\n");
+    const parsed = JSON.parse(text);
+    // Reading and showing a large snapshot are two tasks, so that a click gets in between.
+    if (text.length > LARGE) await new Promise((done) => setTimeout(done));
+    if (!this.#running) return;
     // The id counts only once the page has taken the event; what fails half-way comes again.
     this.#onEvent(type, parsed);
     if (type === "snapshot") id = parsed.seq;

@@ -12,6 +12,7 @@ const L = globalThis.L;
 const RIDING_MPS = 1;
 const SILENT_S = 60;
 const HIT_PX = 12;
+const NAMED = 200; // More names than this only hide one another.
 const STATES = ["riding", "stopped", "not_worn", "offline"];
 
 // How a helmet is; what has been silent for a minute counts as offline, whatever it said last.
@@ -155,21 +156,27 @@ export class FleetMap {
       for (const [x, y] of points) MARKS[state](context, x, y);
     }
     // The severest last, so that it lies on top; the click looks from the end.
-    for (const alert of this.#marked().sort((a, b) => a.severity - b.severity)) {
+    const ink = style.getPropertyValue("--text").trim();
+    const fills = Object.fromEntries([1, 2, 3, 4].map((severity) => [severity, style.getPropertyValue(`--s${severity}`).trim()]));
+    const marked = this.#marked().sort((a, b) => a.severity - b.severity);
+    const named = marked.length <= NAMED;
+    for (const alert of marked) {
       const { x, y } = toPoint(alert.position.lat_deg, alert.position.lon_deg);
+      if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
       const size = UNTAKEN.has(alert.state) ? 13 : 9;
       context.beginPath();
       context.moveTo(x, y - size); context.lineTo(x + size, y); context.lineTo(x, y + size); context.lineTo(x - size, y); context.closePath();
-      context.fillStyle = style.getPropertyValue(`--s${alert.severity}`).trim();
+      context.fillStyle = fills[alert.severity];
       context.fill();
       context.lineWidth = UNTAKEN.has(alert.state) ? 3 : 1.5;
-      context.strokeStyle = style.getPropertyValue("--text").trim();
+      context.strokeStyle = ink;
       context.stroke();
+      this.#targets.push({ x, y, alert });
+      if (!named) continue;
       context.font = "bold 12px system-ui";
       context.fillStyle = context.strokeStyle;
       context.textAlign = "center";
       context.fillText(alert.test ? `${TEST} ${who(alert)}` : who(alert), x, y - size - 4);
-      this.#targets.push({ x, y, alert });
     }
   }
 

@@ -15,7 +15,7 @@ export function ledger(deliveries) {
 // One delivery in words: where it went, why, to whom, how it ended.
 export function line(each) {
   const tier = each.tier === null ? "" : ` · ${t("tier", { n: each.tier + 1 })}`;
-  return h("li", { class: `delivery ${each.state}`, "data-state": each.state },
+  return h("li", { class: "delivery", "data-state": each.state },
     h("time", {}, clock(each.queued_us)), " ", h("b", {}, each.channel), " ",
     h("span", { class: "delivery-state" }, term("delivery", each.state)),
     h("span", { class: "entry-words" }, `${term("notice", each.reason)}${tier}${each.people.length ? ` → ${each.people.join(t("comma"))}` : ""}`),

@@ -8,6 +8,7 @@ import { FINAL, UNTAKEN, compare, group } from "./store.js";
 
 export const FILTERS = ["all", "now", "mine", "closed"];
 const CLOSED_SHOWN = 8;
+const SHOWN = 100; // Rows of a group; in a storm of thousands the rest comes when asked for.
 const GROUPS = ["group_now", "group_taken", "group_closed"];
 const TOUCH_HOLD_MS = 2000;
 
@@ -20,6 +21,7 @@ export class Queue {
   #body = h("div", { class: "rows" });
   #waiting = h("button", { type: "button", class: "waiting", hidden: true });
   #filters = h("nav", { class: "filters" });
+  #limit = SHOWN;
   #pointer = false;
   #touchTimer = 0;
   filter = "all";
@@ -47,6 +49,7 @@ export class Queue {
 
   // Everything anew: another language, another filter.
   render() {
+    this.#limit = SHOWN;
     this.root.setAttribute("aria-label", t("alerts"));
     this.#filters.setAttribute("aria-label", t("filters"));
     this.#filters.replaceChildren(...FILTERS.map((name) => h("button", {
@@ -67,7 +70,7 @@ export class Queue {
       if (this.#store.alerts.has(id)) row.show(this.#store.alerts.get(id), this.chosen === id);
     }
     this.#counts();
-    const missing = this.#wanted().filter((alert) => !this.#rows.has(alert.id) && (group(alert) < 2 || this.filter === "closed")).length;
+    const missing = this.#groups().flat().filter((alert) => !this.#rows.has(alert.id) && (group(alert) < 2 || this.filter === "closed")).length;
     this.#waiting.hidden = missing === 0;
     this.#waiting.replaceChildren(t("waiting", { n: missing }), h("span", { class: "sub" }, ` ${t("waiting_hint")}`));
   }
@@ -80,18 +83,17 @@ export class Queue {
 
   arrange() {
     const focused = document.activeElement;
-    const wanted = this.#wanted();
-    const shown = this.filter === "all" ? this.#cut(wanted) : wanted;
-    const keep = new Set(shown.map((alert) => alert.id));
+    const groups = this.#groups();
+    const keep = new Set(groups.flat().map((alert) => alert.id));
     for (const id of this.#rows.keys()) if (!keep.has(id)) this.#rows.delete(id);
-    const groups = [[], [], []];
-    for (const alert of shown) {
-      const row = this.#rows.get(alert.id) || this.#makeRow(alert.id);
-      row.show(alert, this.chosen === alert.id);
-      groups[group(alert)].push(row.node);
-    }
-    this.#lists.forEach((list, i) => place(list, groups[i]));
-    this.#moreClosed(wanted.length - shown.length, groups[2].length);
+    groups.forEach((alerts, i) => {
+      const nodes = alerts.map((alert) => {
+        const row = this.#rows.get(alert.id) || this.#makeRow(alert.id);
+        row.show(alert, this.chosen === alert.id);
+        return row.node;
+      });
+      place(this.#lists[i], alerts.hidden ? [...nodes, this.#more(i, alerts)] : nodes);
+    });
     this.#waiting.hidden = true;
     this.#counts();
     // Moving an element in the document takes its focus away.
@@ -130,16 +132,25 @@ export class Queue {
     return [...store.alerts.values()].filter(fits).sort(compare);
   }
 
-  #cut(alerts) {
-    const open = alerts.filter((alert) => group(alert) < 2);
-    return open.concat(alerts.slice(open.length, open.length + CLOSED_SHOWN));
+  // What is shown of each group; `hidden` says how many are not.
+  #groups() {
+    const groups = [[], [], []];
+    for (const alert of this.#wanted()) groups[group(alert)].push(alert);
+    return groups.map((alerts, i) => {
+      const shown = alerts.slice(0, i === 2 && this.filter === "all" ? CLOSED_SHOWN : this.#limit);
+      return Object.assign(shown, { hidden: alerts.length - shown.length });
+    });
   }
 
-  #moreClosed(hidden, shown) {
-    if (hidden <= 0) return;
-    this.#lists[2].append(h("li", {}, h("button", {
-      type: "button", class: "more", onclick: () => this.#actions.filter("closed"),
-    }, t("more_closed", { n: hidden + shown }))));
+  #more(i, shown) {
+    const all = i === 2 && this.filter === "all";
+    const onclick = () => {
+      if (all) return this.#actions.filter("closed");
+      this.#limit += SHOWN;
+      return this.arrange();
+    };
+    return h("li", {}, h("button", { type: "button", class: "more", onclick },
+      all ? t("more_closed", { n: shown.length + shown.hidden }) : t("more_rows", { n: Math.min(SHOWN, shown.hidden), hidden: shown.hidden })));
   }
 
   #counts() {

@@ -27,6 +27,7 @@ export class Store extends EventTarget {
   channels = [];
   me = null;
   lastAlertAt_us = null;
+  #untaken = null;
   #fleetAt = 0;
   #changed = { ids: [], urgent: [] };
   #toldAt = -GATHER_MS;
@@ -36,14 +37,17 @@ export class Store extends EventTarget {
     return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
   }
 
+  // What nobody has, the most urgent first; sorted once for each change, because a storm can leave ten thousand.
   untaken() {
-    return [...this.alerts.values()].filter((alert) => UNTAKEN.has(alert.state)).sort(compare);
+    this.#untaken ??= [...this.alerts.values()].filter((alert) => UNTAKEN.has(alert.state)).sort(compare);
+    return this.#untaken;
   }
 
   // A snapshot is the whole truth: what is not in it is gone.
   replace(alerts) {
     this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
-    this.lastAlertAt_us = Math.max(0, ...alerts.map((alert) => alert.alerted_us)) || null;
+    this.#untaken = null;
+    this.lastAlertAt_us = alerts.reduce((last, alert) => Math.max(last, alert.alerted_us), 0) || null;
     this.#changed = { ids: null, urgent: [] };
     this.flush();
   }
@@ -53,6 +57,7 @@ export class Store extends EventTarget {
     const before = this.alerts.get(alert.id);
     if (before && before.seq >= alert.seq) return;
     this.alerts.set(alert.id, alert);
+    this.#untaken = null;
     if (at_us !== null) this.lastAlertAt_us = at_us;
     const urgent = UNTAKEN.has(alert.state)
       && (!before || !UNTAKEN.has(before.state) || alert.severity > before.severity || alert.impacts_us.length > before.impacts_us.length);

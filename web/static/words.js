@@ -75,6 +75,7 @@ export const WORDS = {
   group_now: ["待认领", "Nobody has it"],
   group_taken: ["处理中", "Someone has it"],
   group_closed: ["12 小时内已结束", "Closed in the last 12 h"],
+  more_rows: ["再显示 {n} 起（还有 {hidden} 起）", "Show {n} more (of {hidden})"],
   more_closed: ["查看全部 {n} 起", "Show all {n}"],
   empty_now: ["没有待认领的报警。", "No alert needs someone now."],
   empty_mine: ["您名下没有报警。", "You have no alerts."],

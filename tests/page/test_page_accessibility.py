@@ -1,0 +1,72 @@
+"""axe-core over every view, in both languages and both themes: no serious or critical fault."""
+
+from pathlib import Path
+
+import pytest
+from browsers import Browsers
+from playwright.sync_api import Page, expect
+from real_desk import CENTRE, Robot, now_us
+
+from core.model import HelmetReport, Worn
+
+AXE = (Path(__file__).parent / "vendor/axe-core/axe.min.js").read_text(encoding="utf-8")
+FULL = {
+    "fleet": "#helmets tbody tr",
+    "history": "tbody tr",
+    "handover": ".brief li",
+    "stats": ".bars tr",
+    "channels": ".channel",
+}
+"""What each view shows once it has what it asked for."""
+
+
+def faults(page: Page) -> list[str]:
+    page.evaluate(AXE + "\nnull")
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['impact']} {each['id']}: {node['target']} {node['failureSummary']}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lang", "theme", "width"),
+    [("zh", "dark", 1440), ("en", "light", 1440), ("zh", "light", 390), ("en", "dark", 390)],
+)
+def test_no_view_has_a_serious_fault_of_accessibility(
+    make_desk, robot: Robot, browsers: Browsers, lang: str, theme: str, width: int
+) -> None:
+    desk = make_desk(robot=robot)
+    page = browsers.open(
+        desk.url, lang=lang, reduced_motion="reduce", viewport={"width": width, "height": 900}
+    )
+    page.evaluate(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
+    page.reload()
+    assert faults(page) == []
+    page.fill("#name", "wang")
+    page.fill("#password", desk.passwords["wang"])
+    page.click("form .primary")
+    desk.report(
+        [HelmetReport("SF-000002", now_us(), now_us(), Worn.YES, 9, 5.0, CENTRE[0] + 0.004, CENTRE[1], 5.0)]
+    )
+    t_us = now_us()
+    desk.crash(severity=4, late=True, signal_lost=True, impacts_us=[t_us, t_us + 10**6])
+    desk.crash(severity=2)
+    expect(page.locator(".row")).to_have_count(2)
+    assert faults(page) == []
+    page.locator(".row .acknowledge").first.click()
+    expect(page.locator(".row[data-state=acknowledged]")).to_have_count(1)
+    page.locator(".row-open").first.click()
+    for part in ("#nearby li", ".delivery", ".steps li", ".entries li"):
+        expect(page.locator(part).first).to_be_visible()
+    page.evaluate("document.querySelector('.evidence').open = true")
+    assert faults(page) == []
+    for view in FULL:
+        page.evaluate(f"location.hash = 'view={view}'")
+        expect(page.locator(f"#{view}")).to_be_visible()
+        expect(page.locator(f"#{view} {FULL[view]}").first).to_be_visible()
+        assert faults(page) == [], view
+    page.keyboard.press("?")
+    assert faults(page) == []
