@@ -28,6 +28,7 @@ from simulator.scenario_file import LIBRARY, ExpectedAlert, ScenarioFile, find_s
 
 _SETTLE_S = 14.0
 """Simulated time after the last frame: the last decision is due 10 s after an impact, silence 3 s."""
+_LOST_SHOWN = 5
 _DELIVERED_S = 20.0
 """Real seconds that store and desk may need to take everything."""
 
@@ -150,7 +151,10 @@ def judge(outcome: Outcome) -> list[str]:
         report += [_unexpected(a, outcome) for a in others]
     account = outcome.account
     if len(account.lost) > expect.lost_frames:
-        report += [f"- frame {seq} of {helmet} (boot {boot}) is lost" for helmet, boot, seq in account.lost]
+        shown = account.lost[:_LOST_SHOWN]
+        report += [f"- frame {seq} of {helmet} (boot {boot}) is lost" for helmet, boot, seq in shown]
+        if len(account.lost) > len(shown):
+            report.append(f"- {len(account.lost) - len(shown)} more frames are lost")
     if account.rejected < expect.rejected_at_least:
         report.append(
             f"- rejected messages: {account.rejected}, expected at least {expect.rejected_at_least}"

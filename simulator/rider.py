@@ -209,7 +209,7 @@ class Rider:
     def _leg(self, t_s: float, *, stop: bool = False) -> None:
         """From here to the next crossing: speed up, cruise, slow down or stop, wait."""
         rng, row = self._rng, self._row
-        v_in = min(float(row["v_out"]), 10.0)
+        v_in = 0.0 if row["halt_s"] <= t_s else min(float(row["v_out"]), 10.0)
         self._stand_here()
         if self._settle is None:  # who is falling has stopped for good
             row["halt_s"] = np.inf
@@ -285,7 +285,7 @@ class Rider:
         """To a stand from `at_s` on, three seconds of waiting, then the next leg."""
         row = self._row
         row["halt_v"], row["halt_s"] = self._speed(at_s), at_s
-        row["v_out"] = 0.0
+        # The leg's own end stays where it is: moving it would change the speed at a stroke.
         self._leg_over_s = at_s + float(row["halt_v"]) / _BRAKING_MPS2 + 3.0
         self._until_s = max(self._until_s, self._leg_over_s + 1.0)
         self._spots.clear()
