@@ -251,7 +251,7 @@ class Fleet:
         if ((acc > ring.most_counts) | (acc < -ring.most_counts)).any():
             self._counts["out_of_range"] += mark(ring.health, slot, "out_of_range")
         for _ in range(watch.take_spikes()):
-            self._counts["spikes"] += mark(ring.health, slot, "spikes")
+            mark(ring.health, slot, "spikes")
         if watch.done():
             del self._watches[kind, slot]
             ring.watched[slot] = False

@@ -77,12 +77,12 @@ def step(h: npt.NDArray[np.void], seen: Seen) -> npt.NDArray[np.uint8]:
     s, before = seen.seconds, h["faults"].copy()
     many = seen.samples >= 3
     moves = seen.std_g.max(1) > _OTHER_MOVES_COUNTS * seen.g_per_count
-    stuck = seen.still & moves[:, None] & many
+    at_rail = seen.still & (np.abs(seen.mean_g) >= _RAIL * seen.full_scale_g) & many
+    stuck = seen.still & moves[:, None] & many & ~at_rail
     h["stuck_s"] = np.where(stuck, h["stuck_s"] + s[:, None], 0)
     frozen = seen.still.all(1) & many
     h["frozen_s"] = np.where(frozen, h["frozen_s"] + s, 0)
-    railed = (seen.still & (np.abs(seen.mean_g) >= _RAIL * seen.full_scale_g)).any(1) & many
-    h["rail_s"] = np.where(railed, h["rail_s"] + s, 0)
+    h["rail_s"] = np.where(at_rail.any(1), h["rail_s"] + s, 0)
     size = np.sqrt(np.square(seen.mean_g).sum(1))
     # Everything is ten times as large where the unit is wrong, the shaking too.
     quiet = (seen.std_g.max(1) < _QUIET_G * np.maximum(size, 1)) & ~frozen & many
@@ -107,10 +107,10 @@ def step(h: npt.NDArray[np.void], seen: Seen) -> npt.NDArray[np.uint8]:
 
 
 def mark(h: npt.NDArray[np.void], slot: int, fault: str) -> bool:
-    """Notes a fault that only a closer look finds; whether it is new."""
+    """Notes a fault that only a closer look finds; whether it is new. Spikes become one when they have added up."""
     if fault == "spikes":
         h["spikes"][slot] += 1
-        return bool(_SPIKES <= h["spikes"][slot] < _SPIKES + 1)
+        return False
     bit = 1 << FAULTS.index(fault)
     new = not h["faults"][slot] & bit
     h["faults"][slot] |= bit

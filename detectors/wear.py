@@ -113,7 +113,7 @@ def step(s: npt.NDArray[np.void], e: Evidence, riding_mps: float) -> Change:
     )
     kept = (1 - _LEAK_PER_S) ** (e.seconds + away_s)
     s["logodds"] = np.clip(s["logodds"] * kept + delta * e.seconds, -_CLAMP, _CLAMP)
-    changed = _dwell(s, e)
+    changed = _dwell(s, e, delta == 0)
     opened = _unworn(s, e, rides)
     return Change(
         changed, s["stuck"] & ~stuck_before, (s["edges"] > _BOUNCES_PER_MIN) & ~bouncing_before, opened
@@ -171,7 +171,7 @@ def _motion(
     )
 
 
-def _dwell(s: npt.NDArray[np.void], e: Evidence) -> npt.NDArray[np.bool_]:
+def _dwell(s: npt.NDArray[np.void], e: Evidence, silent: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     towards = np.where(s["logodds"] >= _ON, Worn.YES, np.where(s["logodds"] <= _OFF, Worn.NO, 0))
     new = (towards != 0) & (towards != s["state"])
     s["dwell_s"] = np.where(new, s["dwell_s"] + e.seconds, 0)
@@ -181,7 +181,7 @@ def _dwell(s: npt.NDArray[np.void], e: Evidence) -> npt.NDArray[np.bool_]:
     s["since_us"] = np.where(changed, began_us, s["since_us"])
     s["dwell_s"][changed] = 0
     # Evidence that has leaked away leaves no state behind.
-    faded = (np.abs(s["logodds"]) < 0.5) & (s["state"] != 0) & ~changed
+    faded = (np.abs(s["logodds"]) < 0.5) & silent
     s["state"][faded] = Worn.UNKNOWN
     return np.asarray(changed)
 

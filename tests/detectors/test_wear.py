@@ -1,0 +1,180 @@
+"""Whether a helmet is on a head, from a stream of one-second frames (docs/detection.md, Wear)."""
+
+import numpy as np
+import pytest
+from motion_cases import SCALE_G, feed, frames, lying, ride, to_counts
+
+from core.model import Kind, Stage, Strap, Worn
+from detectors import Fleet, wear
+
+YES, NO, UNKNOWN = int(Worn.YES), int(Worn.NO), int(Worn.UNKNOWN)
+RIDE = ([0.0, 0.0, 1.0], 0.12)
+HEAD = ([0.0, 0.1, 1.0], 0.015)
+TABLE = ([0.0, 0.0, 1.0], 0.002)
+BOX = ([1.0, 0.0, 0.1], 0.12)
+
+
+class Helmet:
+    """One helmet's row, fed a second at a time."""
+
+    def __init__(self):
+        self.row = np.zeros(1, wear.WEAR)
+        self.now_s = 0
+        self.seen = {"state": [], "stuck": [], "bouncing": [], "unworn_ride": []}
+        self.rng = np.random.default_rng(0)
+
+    def live(self, seconds, motion, bit, speed_mps=np.nan, strap=0, full_scale_g=16.0):
+        for k in range(seconds):
+            up, shake_g = motion
+            now_bit = bit(k) if callable(bit) else bit
+            e = wear.Evidence(
+                np.array([self.now_s * 1_000_000 + 1]),
+                np.ones(1, np.float32),
+                np.array([now_bit], np.uint8),
+                np.array([strap], np.uint8),
+                np.array([up], np.float32),
+                shake_g * self.rng.uniform(0.9, 1.1, (1, 3)).astype(np.float32),
+                np.array([speed_mps], np.float32),
+                full_scale_g,
+            )
+            change = wear.step(self.row, e, 2.2)
+            self.now_s += 1
+            for name in self.seen:
+                if getattr(change, name)[0]:
+                    self.seen[name].append(self.now_s)
+        return self
+
+    @property
+    def state(self):
+        return int(self.row["state"][0])
+
+    def believed(self, bit):
+        return int(wear.effective(self.row, np.array([bit], np.uint8))[0])
+
+
+def test_putting_on_is_believed_after_three_seconds_and_dated_back():
+    h = Helmet().live(60, TABLE, NO).live(20, HEAD, YES)
+    assert h.state == YES
+    on_s = h.seen["state"][-1]
+    assert h.row["since_us"][0] / 1e6 == pytest.approx(on_s - 3, abs=1.1)
+
+
+def test_taking_off_takes_ten_seconds_longer_than_putting_on():
+    h = Helmet().live(60, HEAD, YES)
+    h.live(12, HEAD, NO)
+    assert h.state == YES, "a short loss of skin contact is no helmet taken off"
+    h.live(30, TABLE, NO)
+    assert h.state == NO
+
+
+def test_without_a_wear_bit_a_head_is_known_by_its_small_motion_and_a_shelf_by_having_none():
+    assert Helmet().live(60, HEAD, UNKNOWN).state == YES
+    shelf = Helmet().live(90, TABLE, UNKNOWN)
+    assert shelf.state == NO and shelf.believed(UNKNOWN) == NO
+
+
+def test_a_part_that_cannot_see_small_motion_says_nothing():
+    assert Helmet().live(300, TABLE, UNKNOWN, full_scale_g=200.0).state == UNKNOWN
+
+
+@pytest.mark.parametrize("motion", [RIDE, HEAD, BOX])
+def test_unknown_is_never_lowered_to_not_worn_by_a_ride_upright(motion):
+    h = Helmet().live(30, motion, UNKNOWN)
+    assert h.believed(UNKNOWN) != NO or motion is BOX
+
+
+def test_strap_and_bit_add_up():
+    shut = Helmet().live(3, RIDE, YES, strap=int(Strap.CLOSED)).row["logodds"][0]
+    apart = Helmet().live(3, RIDE, YES, strap=int(Strap.OPEN)).row["logodds"][0]
+    assert shut > apart > 0
+
+
+def test_v39_a_bouncing_bit_opens_no_unworn_ride():
+    h = Helmet().live(1200, RIDE, lambda k: YES if k % 2 else NO, speed_mps=6.0)
+    assert h.seen["unworn_ride"] == []
+    assert h.seen["bouncing"] and h.believed(NO) != NO
+
+
+def test_v40_a_bit_stuck_on_upon_a_shelf_is_found_after_two_long_rests():
+    h = Helmet()
+    for _ in range(2):
+        h.live(1900, TABLE, YES).live(30, RIDE, YES)
+    assert h.seen["stuck"]
+    h.live(90, TABLE, YES)
+    assert h.believed(YES) == NO
+
+
+def test_v40_a_bit_stuck_off_on_a_head_is_found_and_no_longer_hides_a_crash():
+    h = Helmet().live(700, RIDE, NO, speed_mps=6.0, strap=int(Strap.CLOSED))
+    assert h.seen["stuck"] and h.believed(NO) != NO
+
+
+def test_v41_a_helmet_in_a_box_opens_one_unworn_ride_in_half_an_hour_after_thirty_seconds():
+    h = Helmet().live(100, TABLE, NO).live(1800, BOX, NO, speed_mps=6.0)
+    assert len(h.seen["unworn_ride"]) == 1
+    assert h.seen["unworn_ride"][0] == pytest.approx(130, abs=2)
+
+
+def test_v41_a_train_is_no_unworn_ride():
+    assert Helmet().live(100, TABLE, NO).live(900, BOX, NO, speed_mps=30.0).seen["unworn_ride"] == []
+
+
+def test_v42_a_bit_that_flickers_under_a_hat_opens_no_unworn_ride():
+    rng = np.random.default_rng(1)
+    h = Helmet().live(1800, RIDE, lambda _: NO if rng.random() < 0.05 else YES, speed_mps=6.0)
+    assert h.seen["unworn_ride"] == [] and h.state == YES
+
+
+def test_state_of_a_helmet_is_small():
+    assert wear.WEAR.itemsize <= 96
+
+
+def dropped(height_s=0.5):
+    """A ride, free fall, a hard blow, then the helmet lies on the road."""
+    rng = np.random.default_rng(0)
+    acc = np.concatenate([ride(10, rng), rng.normal(0, 0.05, (round(height_s * 100), 3)), lying(14, rng)])
+    at = 1000 + round(height_s * 100)
+    acc[at : at + 3] += np.array([[8.0, 3.0, 6.0], [18.0, 6.0, 12.0], [6.0, 2.0, 4.0]])
+    return to_counts(acc)
+
+
+def push(counts, worn_of, speed_of):
+    fleet, out = Fleet(), []
+    for seq, first in enumerate(range(0, len(counts), 100)):
+        f = frames(
+            [("SF-1", seq, first, counts[first : first + 100])], worn=worn_of(seq), speed_mps=speed_of(seq)
+        )
+        out += fleet.push(f, np.array([1]), np.array([first]), int(f.received_us[0]))
+    return out
+
+
+def halts(seq):
+    return 6.0 if seq < 11 else 0.0
+
+
+def test_v23_a_helmet_that_falls_off_the_handlebar_is_lost_not_a_crash():
+    said = push(dropped(), lambda _: NO, halts)
+    assert said and {d.kind for d in said} == {Kind.HELMET_LOST}
+    assert {d.stage for d in said} == {Stage.STANDARD} and said[-1].severity == 1
+    assert "helmet lost" in said[0].reason_en and "脱落" in said[0].reason_zh
+
+
+def test_v23_a_helmet_that_flies_off_its_rider_is_lost_and_keeps_its_severity():
+    said = push(dropped(), lambda seq: YES if seq < 10 else NO, halts)
+    assert said and said[0].kind == Kind.HELMET_LOST
+    assert said[-1].severity >= 2, "it may have been torn off in a crash"
+
+
+def test_a_helmet_dropped_by_somebody_who_stands_is_nothing():
+    assert push(dropped(), lambda _: NO, lambda _: 0.0) == []
+
+
+def test_a_missing_wear_bit_of_a_helmet_that_stood_on_a_shelf_does_not_alert_on_the_drop():
+    rng = np.random.default_rng(0)
+    shelf = np.array([0.0, 0.0, 1.0]) + rng.normal(0, 0.002, (9000, 3))
+    drop = dropped() * SCALE_G
+    counts = to_counts(np.concatenate([shelf, drop[1000:]]))
+    assert push(counts, lambda _: UNKNOWN, lambda _: 0.0) == []
+    assert feed(Fleet(), to_counts(drop), worn=UNKNOWN) != [], (
+        "without the shelf nothing says that nobody wore it"
+    )
