@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -65,7 +65,9 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def scaled_stack(folder: Path, speed: float) -> Iterator[tuple[Stack, Watcher, SystemClock]]:
+def scaled_stack(
+    folder: Path, speed: float, kind: Literal["embedded", "mosquitto"] = "embedded"
+) -> Iterator[tuple[Stack, Watcher, SystemClock]]:
     """Broker, worker and desk whose time runs `speed` times as fast, and somebody at the desk."""
     clock = SystemClock(speed, time.time_ns() // 1000)
     options: dict[str, Any] = {
@@ -74,7 +76,7 @@ def scaled_stack(folder: Path, speed: float) -> Iterator[tuple[Stack, Watcher, S
         "ingest": {"tick_ms": 20},
     }
     with (
-        running(folder, options=options) as stack,
+        running(folder, kind=kind, options=options) as stack,
         Watcher(stack.url, stack.name, stack.password) as desk,
     ):
         yield stack, desk, clock

@@ -20,7 +20,7 @@ def rides() -> Iterator[dict[str, Future[Outcome]]]:
     """All scenarios at once against one stack, each with helmets of its own."""
     with (
         tempfile.TemporaryDirectory() as name,
-        scaled_stack(Path(name) / "stack", SPEED) as (stack, desk, clock),
+        scaled_stack(Path(name) / "stack", SPEED, "mosquitto") as (stack, desk, clock),
         ThreadPoolExecutor(len(NAMES)) as pool,
     ):
         yield {
