@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.contact_sheets import draw_curve, draw_sheets
 from app.intervals import clopper_pearson, poisson_rate
+from app.stratified import estimate, table
 from core.config import Detection
 from detectors import Incident, detect_recording
 from simulator.recordings import Recording, RecordingError, read
@@ -192,7 +193,7 @@ def _curve(
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
 @click.option(
     "--worn",
     type=click.Choice(["yes", "no", "unknown"]),
@@ -207,15 +208,32 @@ def _curve(
     metavar="OUTDIR",
     help="Draw each miss and false alarm there, and sensitivity against false alarms per hour.",
 )
+@click.option(
+    "--stratified",
+    type=click.IntRange(1000),
+    metavar="TRIALS",
+    help="Instead of recordings: false alerts per riding hour from so many simulated mishaps (60 a second).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def evaluate(
-    folders: tuple[Path, ...], worn: str, speed: float | None, plots: Path | None, as_json: bool
+    folders: tuple[Path, ...],
+    worn: str,
+    speed: float | None,
+    plots: Path | None,
+    stratified: int | None,
+    as_json: bool,
 ) -> None:
     """Measures the detector on folders of recordings (docs/recordings.md).
 
     Recordings labelled fall, crash, crash_rides or head_impact hold something to find; all others are expected to
-    be quiet.
+    be quiet. With --stratified the figure rests on assumed rates of everything that is not a crash; they are
+    printed beside it.
     """
+    if stratified is not None:
+        _stratified(stratified, as_json)
+        return
+    if not folders:
+        raise click.UsageError("name a folder of recordings, or --stratified TRIALS")
     try:
         recordings = [r for folder in folders for r in read(folder)]
     except RecordingError as error:
@@ -262,8 +280,20 @@ def evaluate(
         console.print(_table(by_group))
 
 
+def _stratified(trials: int, as_json: bool) -> None:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("simulated mishaps", total=trials)
+        result = estimate(trials, progress=lambda many: progress.advance(task, many))
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table(result))
+
+
 def _table(groups: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="What the detector makes of these recordings (95 % intervals)")
+    out = Table(title="What the detector makes of these recordings (95 % intervals)")
     for column in (
         "set and label",
         "n",
@@ -275,7 +305,7 @@ def _table(groups: dict[str, dict[str, Any]]) -> Table:
         "false alerts",
         "per hour",
     ):
-        table.add_column(column, justify="left" if column == "set and label" else "right")
+        out.add_column(column, justify="left" if column == "set and label" else "right")
     for name, g in groups.items():
         shares = [""] * (1 + len(_STAGES))
         if g["events"]:
@@ -286,5 +316,5 @@ def _table(groups: dict[str, dict[str, Any]]) -> Table:
         false = g["false_alerts"]
         low, high = false["interval_95"] or (0.0, float("nan"))
         rate = f"{false['count'] and false['per_hour']:.2g}\n{low:.2g}–{high:.2g}"
-        table.add_row(name, str(g["recordings"]), f"{g['hours']:.2f}", *shares, str(false["count"]), rate)
-    return table
+        out.add_row(name, str(g["recordings"]), f"{g['hours']:.2f}", *shares, str(false["count"]), rate)
+    return out

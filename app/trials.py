@@ -18,7 +18,6 @@ from simulator.sensor import Part, counts, sampled
 BEFORE_S, AFTER_S = 10.0, 14.0
 _SETTLE_S = 2.0
 """After an impact the motion itself is all there is; then everyday life goes on, or the helmet lies."""
-_HARDEST_MPS2 = 6.0
 
 Situation = Literal["ride", "walk", "stand", "park"]
 MakeMotion = Callable[[np.random.Generator, float, Vehicle], Motion]

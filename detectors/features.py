@@ -76,6 +76,11 @@ def rest(window: Window, at: int) -> gravity.Posture:
     return gravity.UNKNOWN
 
 
+def walking_before(window: Window, at: int) -> float:
+    """The share of stepping in the motion before the impact at sample `at`."""
+    return gravity.walking_share(_cut(window, at, -6.0, -0.5, at), window.fs_hz)
+
+
 def violence_g(window: Window, at: int, end: int) -> float:
     """RMS of the resultant minus 1 g around the peak: a fall unloads before it hits, lying down does neither."""
     size = np.sqrt(np.square(_filled(_cut(window, at, -PEAK_S, PEAK_S, end))).sum(-1))

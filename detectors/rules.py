@@ -21,6 +21,8 @@ _RESTS_S = 2.0
 _CUT_S = 1.2
 """Where no more samples will come, so much of the aftermath is enough to confirm."""
 _FREE_FALL_S = 0.25
+"""No acted fall has this, every dropped and thrown phone has."""
+_LAY_G = 0.006
 _SOON = ("tilt_early_deg", "tilt_2s_deg", "tilt_3s_deg")
 
 
@@ -87,7 +89,7 @@ def judge(f: dict[str, float], p: Params, horizon_s: float, cut: bool) -> Verdic
     if total >= p.alert_points and f["worn"] != Worn.NO:
         if horizon_s >= (_CUT_S if cut else 2.0) and _confirms(f, p, strike, fall, horizon_s, cut):
             stage = Stage.CONFIRMED
-        elif strike and f["riding"] != 0:
+        elif strike and f["riding"] != 0 and not _on_foot(f):
             stage = Stage.FAST
         elif (horizon_s >= 0.85 or cut) and is_hard(f, p) and _turned_at_once(f):
             stage = Stage.STANDARD
@@ -125,7 +127,7 @@ def _points(f: dict[str, float], p: Params, strike: bool, fall: bool) -> dict[st
         "still": 0.5 if f.get("still_s", nan) >= 1.0 else 0.0,
         "moving": -1.0 if moving and rested < p.upright_deg else 0.0,
         "rides_on": -3.0 if _rides_on(f, p) else 0.0,
-        "free_fall": -2.0 if f["riding"] == 0 and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
+        "free_fall": -4.0 if _at_rest(f) and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
     }
     return {name: value for name, value in out.items() if value}
 
@@ -169,6 +171,18 @@ def _turned_at_once(f: dict[str, float]) -> bool:
 def _rides_on(f: dict[str, float], p: Params) -> bool:
     """Whether speed says so and the helmet does not lie motionless: then the speed is an old one."""
     return f["speed_after_mps"] >= p.riding_mps and not f.get("still_s", nan) >= _RESTS_S
+
+
+def _at_rest(f: dict[str, float]) -> bool:
+    """Whether speed says that nobody rode; where it is unknown, whether the helmet lay motionless."""
+    if f["riding"] == f["riding"]:
+        return f["riding"] == 0
+    return f["vibration_before_g"] <= _LAY_G
+
+
+def _on_foot(f: dict[str, float]) -> bool:
+    """Whether somebody walked until the blow, where speed does not say: a door frame is no crash."""
+    return f["riding"] != f["riding"] and f["walking_before"] >= _WALKING
 
 
 def _moving(f: dict[str, float], p: Params) -> bool:

@@ -159,6 +159,7 @@ class Watch:
             impact.shock = features.shock(self.window, at, end, impact.up.up_g, self.full_scale_g)
             impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.up_g).sum()))
             impact.shock["vibration_before_g"] = impact.up.vibration_g
+            impact.shock["walking_before"] = features.walking_before(self.window, at)
             impact.whole = end >= at + self._samples(PEAK_S)
             self._spikes += rules.is_spike(impact.shock) and impact.shock["peak_g"] >= _SPIKE_G
         strike, fall = rules.is_strike(impact.shock, p), rules.is_fall(impact.shock, p)

@@ -46,7 +46,7 @@ _CONFIDENT = float(np.log(9))
 """Log-odds of 0.9."""
 _BIT, _STRAP, _STILL, _MICRO, _ASKEW = 1.5, 0.7, -1.5, 0.3, -0.7
 _STILL_AFTER_S, _ASKEW_AFTER_S = 30.0, 20.0
-_STILL_MOST_G = 0.006
+_STILL_MOST_G = 0.004
 """No head is stiller: breathing and heartbeat move it by some milligrams; a part's own noise stays below."""
 _FLOOR_TIMES = 1.5
 _MICRO_G = (0.004, 0.060)
