@@ -136,7 +136,11 @@ def running(
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    stack = _prepare(folder, port or free_port(), options or {})
+    options = options or {}
+    if kind == "embedded":
+        # rumqttd cuts off whoever asks for $SYS.
+        _merge(options.setdefault("ingest", {}).setdefault("mqtt", {}), {"watch_drops": False})
+    stack = _prepare(folder, port or free_port(), options)
     try:
         _start_broker(stack, kind)
         stack.start_desk()

@@ -62,6 +62,8 @@ class Mqtt(Section):
     """Most unacknowledged messages the broker may send us (MQTT 5)."""
     maximum_packet_size: Annotated[int, Field(ge=1024, le=268435455)] = 65536
     """Largest message in bytes the broker may send us (MQTT 5)."""
+    watch_drops: bool = True
+    """Follow the broker's own count of dropped messages ($SYS); off for brokers that cannot bear the question."""
     queue_size: Annotated[int, Field(ge=100)] = 10000
     """Most messages held between the network thread and the detector; a full queue slows the broker."""
 
@@ -98,10 +100,6 @@ class Ingest(Section):
     """Seconds between two reports of the worker to the desk."""
     desk_url: str = "http://127.0.0.1:8080"
     """Where the alert desk listens."""
-    heartbeat_url: str = ""
-    """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
-    heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
-    """Seconds between two signs of life to heartbeat_url."""
     heartbeat_url: str = ""
     """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
     heartbeat_s: Annotated[float, Field(ge=1)] = 30.0

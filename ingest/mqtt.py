@@ -216,8 +216,9 @@ class Subscriber:
             unwanted = sorted(set(topic_filters("all")) - set(self._filters))
             client.unsubscribe(unwanted)
         _, self._subscribing = client.subscribe([(name, 1) for name in self._filters])
-        # Where the broker says it; a refusal of this one means nothing.
-        client.subscribe(_DROPPED, 0)
+        if self._settings.watch_drops:
+            # Where the broker says it; a refusal of this one means nothing.
+            client.subscribe(_DROPPED, 0)
         log.info(
             "broker.connected", session=session, protocol=int(self._versions[0]), filters=len(self._filters)
         )
