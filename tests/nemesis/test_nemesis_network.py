@@ -17,7 +17,6 @@ from bench.command import metrics
 from simulator.faults import Faults
 from simulator.ledger import read_ledger
 
-
 REJECTED = "helmetwatch_messages_rejected_total"
 
 
