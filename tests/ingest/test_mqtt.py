@@ -250,7 +250,7 @@ def test_each_reason_of_the_broker_has_a_counter_of_its_own(reply: bytes, label:
         deadline = time.monotonic() + 10
         while failures(label) == before and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert failures(label) == before + 1
+        assert failures(label) > before
         # Two workers with one name would throw each other out for ever; everything else may pass.
         assert subscriber.failed.is_set() == (label == "taken_over")
         subscriber.stop()
