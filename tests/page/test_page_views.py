@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from browsers import Browsers
 from playwright.sync_api import Page, expect
@@ -248,3 +249,51 @@ def test_a_drill_is_marked_test_everywhere_and_shows_what_came_of_each_channel(
     expect(page.locator("#handover")).to_contain_text("测试 TEST")
     go(page, "stats")
     expect(page.locator("#stats")).to_contain_text("另有 1 次演练")
+
+
+def test_the_page_says_who_is_told_next_and_the_whole_plan(
+    make_desk, robot: Robot, browsers: Browsers
+) -> None:
+    desk = make_desk(robot=robot)
+    page = browsers.signed_in(desk)
+    desk.crash()
+    for place in (".row .escalation", "#incident .escalation"):
+        if place.startswith("#"):
+            page.locator(".row-open").click()
+        expect(page.locator(place)).to_have_text(re.compile(r"^\d+ 秒后通知 group$"))
+    page.locator('[data-act="acknowledge"]').click()
+    expect(page.locator(".escalation")).to_have_count(0)
+    go(page, "channels")
+    expect(page.locator("#plan tr").first).to_contain_text("立即 group")
+    expect(page.locator("#plan tr").first).to_contain_text("5 分 00 秒后 group")
+
+
+def test_a_desk_that_tells_nobody_says_so(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    go(page, "channels")
+    expect(page.locator(".channels")).to_contain_text("没有配置任何通知渠道")
+    expect(page.locator("#plan")).to_contain_text("不通知任何人！")
+
+
+def test_an_incident_pack_is_downloaded_and_found_genuine_until_it_is_changed(
+    desk: RealDesk, browsers: Browsers, tmp_path: Path
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    page.locator(".row-open").click()
+    saved = {}
+    for form in ("json", "pdf"):
+        with page.expect_download(timeout=30_000) as download:
+            page.click(f'[data-pack="{form}"]')
+        saved[form] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[form])
+    assert saved["pdf"].read_bytes().startswith(b"%PDF")
+    go(page, "history")
+    page.set_input_files("[name=pack]", saved["json"])
+    expect(page.locator("#toasts")).to_contain_text("未被改动")
+    text = saved["json"].read_text(encoding="utf-8")
+    assert "张三" in text
+    changed = tmp_path / "changed.json"
+    changed.write_text(text.replace("张三", "张四"), encoding="utf-8")
+    page.set_input_files("[name=pack]", changed)
+    expect(page.locator("#toasts")).to_contain_text("不是本报警台出具的，或已被改动")

@@ -13,7 +13,7 @@ async function call(method, path, body) {
   const options = { method, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
+    options.body = typeof body === "string" ? body : JSON.stringify(body);
   }
   let response;
   try {
@@ -41,6 +41,10 @@ export const getChannels = () => call("GET", "/channels");
 export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});
 export const getNearby = (id) => call("GET", `${alertPath(id)}/nearby`);
 export const recordHelp = (id, helper, status) => call("POST", `${alertPath(id)}/help`, { helper, status, note: "" });
+export const getEscalation = () => call("GET", "/escalation");
+export const packUrl = (id, format) => `${BASE}${alertPath(id)}/pack?format=${format}`;
+// As the text it came in: numbers written anew would not be the numbers that were signed.
+export const verifyPack = (text) => call("POST", "/packs/verify", text);
 export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
 export const resolve = (id, reason, note) => call("POST", `${alertPath(id)}/resolve`, { reason, note });
 export const reopen = (id, note) => call("POST", `${alertPath(id)}/reopen`, { note });

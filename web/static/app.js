@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Actions } from "./actions.js";
 import { Desk } from "./desk.js";
 import { announce, tickAll } from "./dom.js";
+import { setPolicy } from "./escalation.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
 import { setTilesUrl } from "./map.js";
@@ -16,6 +17,7 @@ import { now_us, sync } from "./time.js";
 
 const SIGNED_IN = "helmetwatch.signed_in"; // Spares a visitor without a session a request that would be refused.
 const LOST_TONE_S = 10;
+const POLICY_MS = 300_000;
 
 const root = document.getElementById("app");
 const store = new Store();
@@ -77,12 +79,16 @@ function take(type, data) {
   else if (type === "deliveries") store.putDeliveries(data);
 }
 
+// Duty changes hands without an event.
+setInterval(() => desk && api.getEscalation().then(setPolicy, () => null), POLICY_MS);
+
 // News of fleet and channels is not repeated after a break, so the whole is asked for once the feed lives again.
 async function refresh() {
   try {
-    const [fleet, { channels }] = await Promise.all([api.getFleet(), api.getChannels()]);
+    const [fleet, { channels }, policy] = await Promise.all([api.getFleet(), api.getChannels(), api.getEscalation()]);
     sync(fleet.now_us);
     store.putFleet(fleet);
+    setPolicy(policy);
     store.putDeliveries({ alerts: null, channels });
   } catch {
     // The strip shows that the workers are silent; the next report brings them back.

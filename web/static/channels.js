@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { confirm } from "./dialogs.js";
+import { plan } from "./escalation.js";
 import { line } from "./ledger.js";
 import { TEST, ageOf } from "./pieces.js";
 
@@ -28,7 +29,8 @@ export class Channels {
       h("p", { class: "muted" }, t("test_hint")), this.#list,
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
         h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
-          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))), this.#drilled));
+          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))), this.#drilled),
+      h("section", { class: "card", id: "plan" }, plan()));
     this.#show();
   }
 

@@ -12,6 +12,7 @@ const L = globalThis.L;
 const RIDING_MPS = 1;
 const SILENT_S = 60;
 const HIT_PX = 12;
+const SPOT_PX = 3;
 const NAMED = 200; // More names than this only hide one another.
 const STATES = ["riding", "stopped", "not_worn", "offline"];
 
@@ -159,10 +160,16 @@ export class FleetMap {
     const ink = style.getPropertyValue("--text").trim();
     const fills = Object.fromEntries([1, 2, 3, 4].map((severity) => [severity, style.getPropertyValue(`--s${severity}`).trim()]));
     const marked = this.#marked().sort((a, b) => a.severity - b.severity);
-    const named = marked.length <= NAMED;
+    // Of marks on the same spot only the severest can be seen: in a storm of thousands the others are not drawn.
+    const spots = new Map();
     for (const alert of marked) {
       const { x, y } = toPoint(alert.position.lat_deg, alert.position.lon_deg);
       if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
+      const spot = `${Math.round(x / SPOT_PX)} ${Math.round(y / SPOT_PX)}`;
+      spots.delete(spot);
+      spots.set(spot, { x, y, alert });
+    }
+    for (const { x, y, alert } of spots.values()) {
       const size = UNTAKEN.has(alert.state) ? 13 : 9;
       context.beginPath();
       context.moveTo(x, y - size); context.lineTo(x + size, y); context.lineTo(x, y + size); context.lineTo(x - size, y); context.closePath();
@@ -172,7 +179,7 @@ export class FleetMap {
       context.strokeStyle = ink;
       context.stroke();
       this.#targets.push({ x, y, alert });
-      if (!named) continue;
+      if (spots.size > NAMED) continue;
       context.font = "bold 12px system-ui";
       context.fillStyle = context.strokeStyle;
       context.textAlign = "center";

@@ -1,7 +1,7 @@
 // Every alert that ever was, newest first: the filters are in the address, the desk does the searching.
 
 import * as api from "./api.js";
-import { h } from "./dom.js";
+import { h, toast } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { reason, severityBadge, tags, who } from "./pieces.js";
 import { clock, delay } from "./time.js";
@@ -56,7 +56,8 @@ export class History {
     this.#more.textContent = t("more");
     this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, wanted[name] ?? "")),
       h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
-      h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")));
+      h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
+      h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
     this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#form, this.#note),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));
@@ -96,6 +97,19 @@ export class History {
       if (asked === this.#asked) this.root.removeAttribute("aria-busy");
     }
   }
+}
+
+// Says whether an incident pack comes from this desk, unchanged.
+async function verify(event) {
+  const [file] = event.target.files;
+  if (!file) return;
+  try {
+    const { genuine } = await api.verifyPack(await file.text());
+    toast(`${file.name}: ${t(genuine ? "pack_genuine" : "pack_changed")}`, genuine ? "good" : "bad");
+  } catch (error) {
+    toast(error.status === 400 ? t("pack_changed") : error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+  }
+  event.target.value = "";
 }
 
 function row(alert) {

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Checklist } from "./checklist.js";
 import { h, ticking } from "./dom.js";
 import { both, english, t, term } from "./i18n.js";
+import { nextStep } from "./escalation.js";
 import { ledger } from "./ledger.js";
 import { Nearby } from "./nearby.js";
 import { ageOf, countdown, phoneLink, reason, severityBadge, tags, who } from "./pieces.js";
@@ -102,7 +103,7 @@ export class Incident {
     this.root.replaceChildren(
       h("header", { class: "incident-head" },
         h("button", { type: "button", class: "small back", onclick: () => this.#actions.back() }, t("back")),
-        p.title, h("div", { class: "incident-who" }, p.who, p.late), h("div", { class: "incident-acts" }, p.state, p.buttons)),
+        p.title, h("div", { class: "incident-who" }, p.who, p.late, pack(this.id)), h("div", { class: "incident-acts" }, p.state, p.buttons)),
       p.why, p.notes, p.checklist.root,
       h("div", { class: "incident-grid" },
         h("section", { class: "card times-card" }, p.times, p.impacts, p.facts), this.#map.root,
@@ -177,6 +178,7 @@ function stateWords(alert) {
   return [
     h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
     countdown(alert),
+    nextStep(alert),
     alert.owner && h("span", { class: "owner" }, alert.owner),
     alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
   ].filter(Boolean);
@@ -211,6 +213,11 @@ function impacts(times_us) {
     h("h2", {}, t("impact_list", { n: times_us.length, span: fineSpan((times_us.at(-1) - first) / 1e6) })),
     h("ol", {}, times_us.map((us, i) => h("li", {}, h("b", {}, String(i + 1)), ` ${clock(us, true)} `, h("span", { class: "muted" }, i ? delay(first, us) : "")))),
   ];
+}
+
+function pack(id) {
+  const link = (format) => h("a", { href: api.packUrl(id, format), download: true, "data-pack": format }, format.toUpperCase());
+  return h("p", { class: "pack" }, `${t("pack")} `, link("pdf"), " · ", link("json"));
 }
 
 function facts(alert) {

@@ -3,6 +3,7 @@
 
 import { h } from "./dom.js";
 import { both, t, term } from "./i18n.js";
+import { nextStep } from "./escalation.js";
 import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
 import { FINAL, UNTAKEN, compare, group } from "./store.js";
 
@@ -230,7 +231,7 @@ class Row {
       h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
         h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
       h("span", { class: "line why" }, reason(alert)),
-      h("span", { class: "line meta" }, stateLine(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
+      h("span", { class: "line meta" }, stateLine(alert), nextStep(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
         h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
         h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),
     );
