@@ -112,6 +112,7 @@ async function verify(event) {
   event.target.value = "";
 }
 
+// The time to acknowledge is that of the statistics: from the opening, 0 where the countdown still ran.
 function row(alert) {
   return h("tr", { "data-id": alert.id },
     h("td", {}, h("a", { href: `#alert=${alert.id}` }, clock(alert.occurred_us))),
@@ -119,6 +120,6 @@ function row(alert) {
     h("td", {}, who(alert), alert.rider && h("small", { class: "muted" }, ` ${alert.helmet}`)),
     h("td", {}, h("span", { class: `state ${alert.state}` }, term("state", alert.state)), alert.resolution && h("small", {}, ` ${term("reason", alert.resolution.reason)}`)),
     h("td", {}, alert.owner ?? alert.resolution?.by ?? "–"),
-    h("td", { class: "number" }, alert.acknowledged_us === null ? "–" : delay(alert.alerted_us, alert.acknowledged_us)),
+    h("td", { class: "number" }, alert.acknowledged_us === null ? "–" : delay(alert.opened_us ?? alert.acknowledged_us, alert.acknowledged_us)),
     h("td", { class: "why" }, reason(alert)));
 }
