@@ -113,8 +113,13 @@ class Stratum:
             for k, said in enumerate(run(clips, self.said, params)):
                 self.alerted += any(d.stage in _ALERTS for d in said)
                 self.stood += _stands(said)
-                self.scores.append(_score(clips, k, params or Params()))
+                self.scores.append(_score(clips, k, params or Params(), self.fast))
             self.trials += many
+
+    @property
+    def fast(self) -> bool:
+        """Whether a blow alone may alert; where speed says that nobody rides, a turn must follow."""
+        return self.what.situation == "ride" or not self.said.speed_known
 
     @property
     def silent(self) -> bool:
@@ -142,8 +147,8 @@ def _stands(said: list[Detection]) -> bool:
     return any(d.stage in _ALERTS for d in newest.values())
 
 
-def _score(clips: Clips, k: int, p: Params) -> float:
-    """The larger of two margins: of a head strike (peak, Δv) and of a fall (violence, turn)."""
+def _score(clips: Clips, k: int, p: Params, fast: bool) -> float:
+    """The larger of two margins: of a head strike (peak, Δv, and turn unless `fast`) and of a fall (violence, turn)."""
     part, acc = clips.part, clips.acc[k]
     window = Window(0, acc, np.zeros(len(acc), np.bool_), part.rate_hz, part.g_per_count)
     start = round((clips.impact_s[k] - 0.3) * part.rate_hz)
@@ -155,7 +160,7 @@ def _score(clips: Clips, k: int, p: Params) -> float:
     turn = max((v for n, v in after.items() if n.startswith("tilt") and v == v), default=0.0)
     strike = min(f["peak_g"] / p.strike_g, f["dv20_mps"] / p.strike_dv20_mps)
     fall = min(f["violence_g"] / p.fall_violence_g, turn / p.tilt_deg)
-    return max(strike, fall)
+    return max(strike if fast else min(strike, turn / p.tilt_deg), fall)
 
 
 def _beyond(scores: Array) -> float:
@@ -210,13 +215,14 @@ def estimate(
 
 
 def _pool(parts: list[Stratum], s: Stratum) -> Array:
-    """The scores of a confounder, whatever the helmet said: they are about motion alone."""
-    return np.concatenate([np.array(other.scores) for other in parts if other.what is s.what])
+    """The scores of a confounder under the same rule, whatever the wear sensor said: they are about motion alone."""
+    alike = [other.scores for other in parts if other.what is s.what and other.fast == s.fast]
+    return np.concatenate([np.array(scores) for scores in alike])
 
 
 def _rates(parts: list[Stratum], rng: np.random.Generator) -> tuple[list[tuple[float, str]], Array]:
     """Probability of an alert of each stratum with how it was found, and draws of the whole rate per hour."""
-    tails: dict[str, tuple[float, Array]] = {}
+    tails: dict[tuple[str, bool], tuple[float, Array]] = {}
     rates: list[tuple[float, str]] = []
     total = np.zeros(_RESAMPLES)
     for s in parts:
@@ -229,11 +235,12 @@ def _rates(parts: list[Stratum], rng: np.random.Generator) -> tuple[list[tuple[f
             hits, misses = s.alerted + 0.5, s.trials - s.alerted + 0.5
             total += s.weight * beta.rvs(hits, misses, size=_RESAMPLES, random_state=rng)
             continue
-        if s.what.name not in tails:
+        key = s.what.name, s.fast
+        if key not in tails:
             again = [_beyond(rng.choice(pool, len(pool))) for _ in range(_RESAMPLES)]
-            tails[s.what.name] = _beyond(pool), np.array(again)
-        rates.append((tails[s.what.name][0], "tail fit"))
-        total += s.weight * tails[s.what.name][1]
+            tails[key] = _beyond(pool), np.array(again)
+        rates.append((tails[key][0], "tail fit"))
+        total += s.weight * tails[key][1]
     return rates, total
 
 

@@ -45,6 +45,12 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._tracks)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the memory reserved for helmets, without those of open candidates."""
+        own = self._tracks.nbytes + self._ring_of.nbytes + self._slot_of.nbytes
+        return own + sum(ring.nbytes for ring in self._rings.values())
+
     def push(self, frames: Frames, track: I64, index: I64, now_us: int) -> list[Detection]:
         """Takes frames of many helmets and decides what they complete.
 

@@ -65,6 +65,11 @@ class Ring:
         """How many helmets live here."""
         return len(self.head) - len(self._free)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots, used or not."""
+        return sum(getattr(self, name).nbytes for name in _PER_SLOT)
+
     def take(self, many: int) -> I64:
         """Reserves slots, growing the memory by doubling."""
         short = many - len(self._free)

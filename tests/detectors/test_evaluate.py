@@ -16,7 +16,7 @@ from app.intervals import clopper_pearson, poisson_rate
     ("hits", "trials", "expected"),
     [(95, 100, (0.887, 0.984)), (190, 200, (0.910, 0.976)), (59, 59, (0.939, 1.0)), (0, 0, (0.0, 1.0))],
 )
-def test_clopper_pearson_gives_the_published_values(hits, trials, expected):
+def test_v46_clopper_pearson_gives_the_published_values(hits, trials, expected):
     confidence = 0.9 if hits == trials > 0 else 0.95  # the all-hit row is quoted one-sided
     assert clopper_pearson(hits, trials, confidence) == pytest.approx(expected, abs=0.012)
 
@@ -25,7 +25,7 @@ def test_clopper_pearson_gives_the_published_values(hits, trials, expected):
     ("events", "hours", "expected"),
     [(0, 30_000, (0, 1.23e-4)), (3, 1e5, (6.2e-6, 8.8e-5)), (24, 240_000, (6.4e-5, 1.49e-4))],
 )
-def test_poisson_intervals_give_the_published_values(events, hours, expected):
+def test_v46_poisson_intervals_give_the_published_values(events, hours, expected):
     assert poisson_rate(events, hours) == pytest.approx(expected, rel=0.01)
 
 
@@ -49,7 +49,7 @@ def folder(tmp_path):
     return where
 
 
-def test_evaluate_counts_events_and_prints_one_json_object(folder):
+def test_v47_evaluate_counts_events_and_prints_one_json_object(folder):
     result = CliRunner().invoke(evaluate, [str(folder), "--json"])
     assert result.exit_code == 0, result.output
     total = json.loads(result.stdout)["total"]
