@@ -5,20 +5,15 @@ Validation opens no socket and reports all faults at once, each with its dotted 
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from core import yaml_file
+from core.yaml_file import ConfigError as ConfigError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; `faults` holds one line for each thing that is wrong."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
 
 
 class Section(BaseModel):
@@ -323,61 +318,7 @@ def load(path: Path | None) -> Config:
 
 def parse(text: str, name: str = "config.yaml") -> Config:
     """Makes a `Config` of YAML text, or raises `ConfigError` with every fault and its line."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" ({name}:{mark.line + 1})" if mark else f" ({name})"
-        raise ConfigError([f"not YAML: {getattr(error, 'problem', None) or error}{where}"]) from None
-    if data is None:
-        return Config()
-    if not isinstance(data, dict):
-        raise ConfigError([f"must be a mapping of sections, got {type(data).__name__} ({name}:1)"])
-    faults = _duplicates(node, name)
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        faults += [_fault(detail, node, name) for detail in error.errors()]
-    if faults:
-        raise ConfigError(faults)
-    return config
-
-
-def _fault(detail: Any, node: yaml.Node | None, name: str) -> str:
-    path = [str(part) for part in detail["loc"]]
-    unknown = detail["type"] == "extra_forbidden"
-    message = "unknown option" if unknown else str(detail["msg"])
-    # The value of an unknown option is not shown: it may be a secret typed into the wrong place.
-    shown = "" if unknown or isinstance(detail["input"], dict) else f", got {detail['input']!r}"
-    return f"{'.'.join(path)}: {message[:1].lower()}{message[1:]}{shown} ({name}:{_line(node, path)})"
-
-
-def _line(node: yaml.Node | None, path: list[str]) -> int:
-    """Line of the deepest key of `path` that the file has."""
-    line = 1
-    for part in path:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        found = [(key, value) for key, value in node.value if str(key.value) == part]
-        if not found:
-            break
-        line, node = found[-1][0].start_mark.line + 1, found[-1][1]
-    return line
-
-
-def _duplicates(node: yaml.Node | None, name: str, path: str = "") -> list[str]:
-    """YAML silently keeps the last of two equal keys; we do not."""
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    faults, seen = [], set()
-    for key, value in node.value:
-        dotted = f"{path}{key.value}"
-        if dotted in seen:
-            faults.append(f"{dotted}: given twice ({name}:{key.start_mark.line + 1})")
-        seen.add(dotted)
-        faults += _duplicates(value, name, f"{dotted}.")
-    return faults
+    return yaml_file.read(Config, text, name)[0]
 
 
 def secret(variable: str, file: str) -> str:

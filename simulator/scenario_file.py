@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from core import yaml_file
 from core.config import ConfigError, Section
 from simulator.faults import ClockFault, Faults, Flat, Reboot, SensorFault, Spell
 from simulator.scenario import EXPECTED, Group, Happening, Kind, Outage, Scenario
@@ -294,22 +294,8 @@ def find_scenario(name: str) -> ScenarioFile:
 
 def parse_scenario(text: str, name: str = "scenario.yaml") -> ScenarioFile:
     """Makes a scenario of YAML text, or raises `ConfigError` with every fault and its line."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" ({name}:{mark.line + 1})" if mark else f" ({name})"
-        raise ConfigError([f"not YAML: {getattr(error, 'problem', None) or error}{where}"]) from None
-    if not isinstance(data, dict):
-        raise ConfigError([f"must be a mapping, got {type(data).__name__} ({name}:1)"])
-    faults = _twice(node, name)
-    try:
-        found = ScenarioFile.model_validate(data)
-    except ValidationError as error:
-        faults += [_fault(detail, node, name) for detail in error.errors()]
-        raise ConfigError(faults) from None
-    faults += [f"{what} ({name}:{_line(node, path)})" for what, path in _misfits(found)]
+    found, node = yaml_file.read(ScenarioFile, text, name)
+    faults = [f"{what} ({name}:{yaml_file.line(node, path)})" for what, path in _misfits(found)]
     if faults:
         raise ConfigError(faults)
     return found
@@ -338,45 +324,3 @@ def _misfits(found: ScenarioFile) -> list[tuple[str, list[Any]]]:
             what = f"expect.alerts.{k}.event: there is no event {expected.event!r} to expect an alert for"
             out.append((what, ["expect", "alerts", k, "event"]))
     return out
-
-
-def _fault(detail: Any, node: yaml.Node | None, name: str) -> str:
-    unknown = detail["type"] == "extra_forbidden"
-    message = "unknown key" if unknown else str(detail["msg"]).removeprefix("Value error, ")
-    shown = "" if unknown or isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
-    path = list(detail["loc"])
-    where = ".".join(str(part) for part in path) or "scenario"
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown} ({name}:{_line(node, path)})"
-
-
-def _line(node: yaml.Node | None, path: list[Any]) -> int:
-    """Line of the deepest part of `path` that the file has; sequences count from 0."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if str(key.value) == str(part)]
-            if not found:
-                break
-            line, node = found[-1][0].start_mark.line + 1, found[-1][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
-
-
-def _twice(node: yaml.Node | None, name: str, path: str = "") -> list[str]:
-    """YAML silently keeps the last of two equal keys; we do not."""
-    faults: list[str] = []
-    if isinstance(node, yaml.SequenceNode):
-        for k, value in enumerate(node.value):
-            faults += _twice(value, name, f"{path}{k}.")
-    elif isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                faults.append(f"{path}{key.value}: given twice ({name}:{key.start_mark.line + 1})")
-            seen.add(key.value)
-            faults += _twice(value, name, f"{path}{key.value}.")
-    return faults

@@ -56,7 +56,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
         ("fault: stuck", [("fault: stick", "'stick' is not one of", 12)]),
         ("at: 10s", [("at: 90s", "after the end at 60 s", 7)]),
         ("event: fall, kind", [("event: drop, kind", "no event 'drop'", 15)]),
-        ("hangs: true", [("hang: true", "unknown key", 5)]),
+        ("hangs: true", [("hang: true", "unknown option", 5)]),
         ("name: small", [("name: small\nname: other", "given twice", 2)]),
     ],
 )
