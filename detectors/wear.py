@@ -34,6 +34,7 @@ WEAR = np.dtype(
         ("end_us", "i8"),
         ("boot_us", "i8"),
         ("opened_us", "i8"),
+        ("shelf_us", "i8"),
     ]
 )
 """One helmet: log-odds and state, the bit and how often it changes, how long it has been still, askew or head-like."""
@@ -46,6 +47,8 @@ _CONFIDENT = float(np.log(9))
 """Log-odds of 0.9."""
 _BIT, _STRAP, _STILL, _MICRO, _ASKEW = 1.5, 0.7, -1.5, 0.3, -0.7
 _STILL_AFTER_S, _ASKEW_AFTER_S = 30.0, 20.0
+_SHELF_S, _SHELF_US = 120.0, 5_000_000
+"""Standing people hold their heads as still as that for 15 s at least (5 people, docs/detection.md): so long, never."""
 _STILL_MOST_G = 0.004
 """No head is stiller: breathing and heartbeat move it by some milligrams; a part's own noise stays below."""
 _FLOOR_TIMES = 1.5
@@ -121,9 +124,15 @@ def step(s: npt.NDArray[np.void], e: Evidence, riding_mps: float) -> Change:
 
 
 def effective(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What a decision takes for worn: the bit while it is healthy, else the state; unknown where neither knows."""
+    """What a decision takes for worn: the bit while it is healthy, else the state; unknown where neither knows.
+
+    Without a healthy bit only a helmet that lay still for two minutes until now is not worn: all else is unknown,
+    because a false "not worn" hides a crash.
+    """
     doubtful = (bit == Worn.UNKNOWN) | s["stuck"] | (s["edges"] > _BOUNCES_PER_MIN)
-    return np.asarray(np.where(doubtful, s["state"], bit), np.uint8)
+    shelved = (s["shelf_us"] > 0) & (s["end_us"] - s["shelf_us"] <= _SHELF_US)
+    state = np.where((s["state"] == Worn.NO) & ~shelved, Worn.UNKNOWN, s["state"])
+    return np.asarray(np.where(doubtful, state, bit), np.uint8)
 
 
 def _sign(value: npt.NDArray[np.uint8], yes: int, no: int) -> F32:
@@ -156,6 +165,7 @@ def _motion(
     still = seen & (two_stillest <= np.minimum(_FLOOR_TIMES * s["floor_g"], _STILL_MOST_G))
     before_s = s["still_s"].copy()
     s["still_s"] = np.where(still, s["still_s"] + e.seconds, np.where(usable, 0, s["still_s"]))
+    s["shelf_us"] = np.where(s["still_s"] >= _SHELF_S, s["end_us"], s["shelf_us"])
     shelved = (before_s < _STUCK_ON_S) & (s["still_s"] >= _STUCK_ON_S) & (e.bit == Worn.YES)
     s["still_on"] = np.minimum(s["still_on"] + shelved, 250)
     s["stuck"] |= s["still_on"] >= _STUCK_ON_TIMES
