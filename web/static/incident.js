@@ -106,9 +106,11 @@ export class Incident {
         p.title, h("div", { class: "incident-who" }, p.who, p.late, pack(this.id)), h("div", { class: "incident-acts" }, p.state, p.buttons)),
       p.why, p.notes, p.checklist.root,
       h("div", { class: "incident-grid" },
-        h("section", { class: "card times-card" }, p.times, p.impacts, p.facts), this.#map.root,
-        h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record),
-        h("section", { class: "card trace-card" }, this.#chart.root),
+        h("div", { class: "incident-column" },
+          h("section", { class: "card times-card" }, p.times, p.impacts, p.facts),
+          h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record)),
+        // Trace and place stand in the first screen, also on a small one.
+        h("div", { class: "incident-column seen" }, h("section", { class: "card trace-card" }, this.#chart.root), this.#map.root),
         p.nearby.root, p.ledger, p.evidence));
   }
 
