@@ -33,6 +33,9 @@ TICK = Histogram(
 DETECTIONS = Counter(
     "helmetwatch_detections", "Versions of incidents the detector gave out", ["kind", "stage"]
 )
+SENSOR_HEALTH = Gauge(
+    "helmetwatch_sensor_health", "Faults of helmets' sensors that began since the start, by kind", ["fault"]
+)
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
 ROWS_STORED = Counter("helmetwatch_telemetry_rows_stored", "Telemetry rows the store has taken")

@@ -106,6 +106,8 @@ class Pipeline:
         self.rejected += len(tick.rejected)
         metrics.MESSAGES.labels("motion").inc(sum(len(frames) for frames in kept))
         metrics.HELMETS.set(len(self._sequence))
+        for fault, count in self._fleet.health().items():
+            metrics.SENSOR_HEALTH.labels(fault).set(count)
 
     def _ask(self, detection: Detection) -> tuple[str, Prompt]:
         """Asks the rider at once, without a way round by the desk."""
