@@ -21,6 +21,9 @@ _LIVE, _LATE, _DUPLICATE, _ANCIENT = (
 
 _SEEN = 1024
 """How many sequence numbers back a duplicate is recognised; older ones are taken for late frames."""
+_SEEN_MASK = (1 << _SEEN) - 1
+_BOOTS = 4
+"""Boots of one helmet that are remembered."""
 _JUMP_US = 500_000
 """Adjoining frames further apart than this mean that a clock jumped, not that it drifts."""
 _BREAK_US = 60_000_000
@@ -60,8 +63,6 @@ class _Run:
     next_index: int
     next_us: int
     received_us: int
-    seen: int = 0
-    """Bit i is set where the frame `next_seq − 1 − i` was seen."""
 
 
 class _Row(NamedTuple):
@@ -86,6 +87,8 @@ class Sequence:
         # A helmet that sends its past after its present needs a second run beside the live one.
         self._live: OrderedDict[str, _Run] = OrderedDict()
         self._late: OrderedDict[str, _Run] = OrderedDict()
+        # For each helmet and boot the newest number seen, and a bit for each of those before it.
+        self._seen: OrderedDict[str, dict[int, tuple[int, int]]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many helmets are followed."""
@@ -103,10 +106,10 @@ class Sequence:
                 _ANCIENT.inc()
                 old.setdefault(row.frames, []).append(row.row)
                 continue
-            found = self._locate(row, ended)
-            if found is None:
+            if not self._is_new(row):
                 _DUPLICATE.inc()
                 continue
+            found = self._locate(row, ended)
             # The detector takes one row of a helmet at a time: its n-th row of this batch is in turn n.
             turn = turns[row.helmet] = turns.get(row.helmet, -1) + 1
             lane = lanes.setdefault((turn, row.frames), ([], [], []))
@@ -131,18 +134,36 @@ class Sequence:
         for runs in (self._live, self._late):
             while len(runs) > self._helmets_max:
                 ended.append(runs.popitem(last=False)[1].track)
+        while len(self._seen) > self._helmets_max:
+            self._seen.popitem(last=False)
 
-    def _locate(self, row: _Row, ended: list[int]) -> tuple[int, int] | None:
-        """Track and index of a frame; None for one that was seen before."""
+    def _is_new(self, row: _Row) -> bool:
+        """Whether a frame was not seen before, whatever track it went to; notes that it is seen now."""
+        boots = self._seen.setdefault(row.helmet, {})
+        self._seen.move_to_end(row.helmet)
+        numbers = boots.get(row.boot)
+        if numbers is None:
+            if len(boots) == _BOOTS:
+                del boots[min(boots)]
+            boots[row.boot] = (row.seq, 1)
+            return True
+        newest, bits = numbers
+        ahead = row.seq - newest
+        if ahead > 0:
+            boots[row.boot] = (row.seq, ((bits << ahead) | 1) & _SEEN_MASK if ahead < _SEEN else 1)
+            return True
+        if -ahead >= _SEEN:
+            return True
+        boots[row.boot] = (newest, bits | 1 << -ahead)
+        return not bits >> -ahead & 1
+
+    def _locate(self, row: _Row, ended: list[int]) -> tuple[int, int]:
+        """Track and index of a frame that was not seen before."""
         run = self._live.get(row.helmet)
         if run is None or row.boot > run.boot or (row.boot == run.boot and row.seq >= run.next_seq):
             _LIVE.inc()
             return self._go_on(self._live, run, row, ended)
-        if _was_seen(run, row):
-            return None
         late = self._late.get(row.helmet)
-        if late is not None and _was_seen(late, row):
-            return None
         _LATE.inc()
         return self._go_on(self._late, late, row, ended)
 
@@ -158,8 +179,6 @@ class Sequence:
             runs[row.helmet] = run
             step = 0
         index = run.next_index + step
-        skipped = row.seq - run.next_seq
-        run.seen = ((run.seen << (skipped + 1)) | 1) & ((1 << _SEEN) - 1) if skipped < _SEEN else 1
         run.next_seq = row.seq + 1
         run.next_index = index + row.n
         run.next_us = row.t0_us + row.n * row.period_ns // 1000
@@ -190,11 +209,6 @@ def _rows(batch: list[Frames]) -> list[_Row]:
 
 def _pick(frames: Frames, chosen: list[int]) -> Frames:
     return frames if chosen == list(range(len(frames))) else frames.rows(np.array(chosen, np.intp))
-
-
-def _was_seen(run: _Run, row: _Row) -> bool:
-    back = run.next_seq - 1 - row.seq
-    return row.boot == run.boot and 0 <= back < _SEEN and bool(run.seen >> back & 1)
 
 
 def _step(run: _Run, row: _Row) -> int | None:
