@@ -138,6 +138,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(f"damaged: {fault}")
+        # The check does not hold indexes against their table; this one is small, and what it hides is an alert.
+        db.execute("REINDEX outbox")
         # A state that a flipped bit made up would hide a detection from the desk for ever.
         db.execute(_REPAIR_STATES)
     except BaseException:
