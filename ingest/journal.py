@@ -90,6 +90,7 @@ class Journal:
             for i, size, rows in self._db.execute("SELECT id, length(block), rows FROM telemetry ORDER BY id")
         }
         self._waiting_bytes = sum(size for size, _ in self._blocks.values())
+        self._waiting_rows = sum(rows for _, rows in self._blocks.values())
 
     def commit(self, tick: Tick, taken: Taken) -> None:
         """Makes a tick durable. Raises `sqlite3.Error` with nothing of it written."""
@@ -135,15 +136,23 @@ class Journal:
             gone = self._excess(blocks)
             db.executemany("DELETE FROM telemetry WHERE id = ?", [(i,) for i in [*taken.telemetry, *gone]])
         for i in taken.telemetry:
-            self._waiting_bytes -= self._blocks.pop(i, (0, 0))[0]
+            self._strike_off(i)
         for i in gone:
-            size, lost = self._blocks.pop(i)
-            self._waiting_bytes -= size
+            lost = self._strike_off(i)
             metrics.ROWS_DROPPED.inc(lost)
             log.warning("journal.full", telemetry_rows_dropped=lost)
-        self._blocks |= blocks
-        self._waiting_bytes += sum(size for size, _ in blocks.values())
-        metrics.ROWS_WAITING.set(self.rows_waiting)
+        for i, (size, count) in blocks.items():
+            self._blocks[i] = size, count
+            self._waiting_bytes += size
+            self._waiting_rows += count
+        metrics.ROWS_WAITING.set(self._waiting_rows)
+
+    def _strike_off(self, block: int) -> int:
+        """Stops counting a block as waiting; how many rows it had, 0 where it was struck off before."""
+        size, rows = self._blocks.pop(block, (0, 0))
+        self._waiting_bytes -= size
+        self._waiting_rows -= rows
+        return rows
 
     def _excess(self, new: dict[int, tuple[int, int]]) -> list[int]:
         """The oldest waiting blocks that must go to keep the bound."""
@@ -159,7 +168,7 @@ class Journal:
     @property
     def rows_waiting(self) -> int:
         """Telemetry rows that the store has not taken yet."""
-        return sum(rows for _, rows in self._blocks.values())
+        return self._waiting_rows
 
     def raw(self) -> Iterator[tuple[int, list[Message]]]:
         """The kept raw messages, oldest first, with the time of the tick they were processed in."""
