@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alerts import lifecycle
 from alerts.database import connect, transaction
-from alerts.lifecycle import Step
 from alerts.model import Alert, Change, Resolution, Rider, State, dump, parse
+from alerts.rules import Step
 from core.model import Detection, HelmetEvent
 
 
@@ -65,17 +65,17 @@ class Book:
             return self._write(lifecycle.drill(severity, person, unique, now_us), now_us)
 
     def acknowledge(self, alert_id: str, person: str, now_us: int) -> list[Change]:
-        """A person takes the alert. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        """A person takes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.acknowledge(alert, person, now_us), now_us)
 
     def resolve(self, alert_id: str, person: str, reason: Resolution, note: str, now_us: int) -> list[Change]:
-        """A person closes the alert. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        """A person closes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(
             alert_id, lambda alert: lifecycle.resolve(alert, person, reason, note, now_us), now_us
         )
 
     def reopen(self, alert_id: str, person: str, note: str, now_us: int) -> list[Change]:
-        """A person takes a closed alert back. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        """A person takes a closed alert back. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.reopen(alert, person, note, now_us), now_us)
 
     def note(self, alert_id: str, person: str, text: str, now_us: int) -> list[Change]:
@@ -83,7 +83,7 @@ class Book:
         return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
 
     def help(self, alert_id: str, person: str, helper: dict[str, str], now_us: int) -> list[Change]:
-        """A person asks somebody nearby. Raises `NotFoundError`, `lifecycle.RefusedError`."""
+        """A person asks somebody nearby. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.help_(alert, person, helper, now_us), now_us)
 
     def advance(self, now_us: int) -> list[Change]:

@@ -1,18 +1,12 @@
-"""The life of an alert, as rules without storage: what stands in `RULES` is the specification.
-
-An input meets an alert in a state; the rule names the line the timeline gets and the state that follows.
-Where a machine's input has no rule it is ignored; where a person's has none it is refused with a sentence.
-We would rather alert twice than not at all: nothing but the rider, the detector's own withdrawal
-or a named person ever quiets an alert.
-"""
+"""The life of an alert: what detections, riders, the clock and people do to it, by the rules of `alerts.rules`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from alerts.model import Alert, Entry, Resolution, Resolved, Rider, State
+from alerts.model import Alert, Entry, Resolution, Rider, State
+from alerts.rules import Input, RefusedError, Step, apply, ask
 from core.model import Detection, HelmetEvent, Kind, Position, Stage, Worn
 
 DETECTOR, RIDER, DESK = "detector", "rider", "desk"
@@ -23,106 +17,6 @@ COPIED = (Detection.__dataclass_fields__.keys() & Alert.__dataclass_fields__.key
 """What an alert takes over from a detection as it is."""
 NEWEST = COPIED - {"received_us", "detected_us"}
 """What of it follows newer versions; when a crash was first received and detected does not change."""
-
-
-class Input(StrEnum):
-    """What can happen to an alert."""
-
-    MORE = "more"
-    """A newer version that changes none of what follows."""
-    IMPACT = "impact"
-    """A newer version with an impact that the rider has not answered with "I'm OK"."""
-    WORSE = "severity"
-    """A newer version with a higher severity."""
-    CONFIRMED = "confirmed"
-    """A version in stage confirmed, while the countdown runs."""
-    WITHDRAWN = "detector"
-    """A version in stage cancelled."""
-    RETURNED = "returned"
-    """A version in another stage after one in stage cancelled."""
-    SOS = "sos"
-    OK = "ok"
-    COUNTDOWN = "countdown"
-    """The rider's time to answer is over."""
-    ACKNOWLEDGE = "acknowledge"
-    RESOLVE = "resolve"
-    REOPEN = "person"
-    NOTE = "note"
-    UNTOUCHED = "untouched"
-    """Who has it has done nothing about it for too long."""
-    DRILL = "drill"
-    HELP = "help"
-    """Somebody nearby is asked to help, or says what they do."""
-
-
-P, O, A, R, C = State  # noqa: E741  # the five columns of the table below
-
-RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
-    (P, Input.MORE): (Entry.UPDATED, P),
-    (O, Input.MORE): (Entry.UPDATED, O),
-    (A, Input.MORE): (Entry.UPDATED, A),
-    (R, Input.MORE): (Entry.UPDATED, R),
-    (C, Input.MORE): (Entry.UPDATED, C),
-    (P, Input.IMPACT): (Entry.IMPACT, P),
-    (O, Input.IMPACT): (Entry.IMPACT, O),
-    (A, Input.IMPACT): (Entry.REOPENED, O),
-    (R, Input.IMPACT): (Entry.REOPENED, O),
-    (C, Input.IMPACT): (Entry.REOPENED, O),
-    (P, Input.WORSE): (Entry.UPDATED, P),
-    (O, Input.WORSE): (Entry.UPDATED, O),
-    (A, Input.WORSE): (Entry.REOPENED, O),
-    (R, Input.WORSE): (Entry.REOPENED, O),
-    (C, Input.WORSE): (Entry.REOPENED, O),
-    (P, Input.CONFIRMED): (Entry.OPENED, O),
-    (P, Input.WITHDRAWN): (Entry.CANCELLED, C),
-    (O, Input.WITHDRAWN): (Entry.CANCELLED, C),
-    (A, Input.WITHDRAWN): (Entry.WITHDRAWN, A),
-    (R, Input.WITHDRAWN): (Entry.UPDATED, R),
-    (C, Input.WITHDRAWN): (Entry.UPDATED, C),
-    (P, Input.RETURNED): (Entry.UPDATED, P),
-    (O, Input.RETURNED): (Entry.UPDATED, O),
-    (A, Input.RETURNED): (Entry.UPDATED, A),
-    (R, Input.RETURNED): (Entry.UPDATED, R),
-    (C, Input.RETURNED): (Entry.REOPENED, O),
-    (A, Input.UNTOUCHED): (Entry.REOPENED, O),
-    (P, Input.DRILL): (Entry.OPENED, O),
-    (P, Input.SOS): (Entry.OPENED, O),
-    (P, Input.OK): (Entry.CANCELLED, C),
-    (O, Input.OK): (Entry.CANCELLED, C),
-    (A, Input.OK): (Entry.WITHDRAWN, A),
-    (P, Input.COUNTDOWN): (Entry.OPENED, O),
-    (P, Input.ACKNOWLEDGE): (Entry.ACKNOWLEDGED, A),
-    (O, Input.ACKNOWLEDGE): (Entry.ACKNOWLEDGED, A),
-    (A, Input.RESOLVE): (Entry.RESOLVED, R),
-    (R, Input.REOPEN): (Entry.REOPENED, O),
-    (C, Input.REOPEN): (Entry.REOPENED, O),
-    (P, Input.HELP): (Entry.HELP, P),
-    (O, Input.HELP): (Entry.HELP, O),
-    (A, Input.HELP): (Entry.HELP, A),
-    (P, Input.NOTE): (Entry.NOTED, P),
-    (O, Input.NOTE): (Entry.NOTED, O),
-    (A, Input.NOTE): (Entry.NOTED, A),
-    (R, Input.NOTE): (Entry.NOTED, R),
-    (C, Input.NOTE): (Entry.NOTED, C),
-}
-
-
-class RefusedError(Exception):
-    """The alert's state does not allow what a person asked for; the message is one sentence for them."""
-
-    def __init__(self, sentence: str, owner: str | None = None) -> None:
-        super().__init__(sentence)
-        self.owner = owner
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change that the book has yet to write down."""
-
-    type: Entry
-    actor: str
-    alert: Alert
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 def detected(
@@ -147,11 +41,11 @@ def detected(
     )
     yield Step(Entry.DETECTED, DETECTOR, alert, _finding(detection))
     if detection.stage is Stage.CANCELLED:
-        yield from _apply(alert, Input.WITHDRAWN, DETECTOR, now_us, _finding(detection))
+        yield from apply(alert, Input.WITHDRAWN, DETECTOR, now_us, _finding(detection))
     elif ok_us is not None and ok_us >= alert.last_impact_us:
-        yield from _apply(alert, Input.OK, RIDER, now_us)
+        yield from apply(alert, Input.OK, RIDER, now_us)
     elif detection.stage is Stage.CONFIRMED:
-        yield from _apply(alert, Input.CONFIRMED, DETECTOR, now_us, _finding(detection))
+        yield from apply(alert, Input.CONFIRMED, DETECTOR, now_us, _finding(detection))
 
 
 def updated(alert: Alert, detection: Detection, now_us: int, ok_us: int | None) -> Iterator[Step]:
@@ -161,7 +55,7 @@ def updated(alert: Alert, detection: Detection, now_us: int, ok_us: int | None) 
     inputs = _inputs(alert, detection, ok_us)
     alert = replace(alert, frame_seq=detection.seq, **{name: getattr(detection, name) for name in NEWEST})
     for given in inputs:
-        for step in _apply(alert, given, DETECTOR, now_us, _finding(detection)):
+        for step in apply(alert, given, DETECTOR, now_us, _finding(detection)):
             alert = step.alert
             yield step
 
@@ -201,9 +95,9 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
     )
     yield Step(Entry.DETECTED, RIDER, alert)
     if ok_us is not None and ok_us >= event.t_us:
-        yield from _apply(alert, Input.OK, RIDER, now_us)
+        yield from apply(alert, Input.OK, RIDER, now_us)
     else:
-        yield from _apply(alert, Input.SOS, RIDER, now_us)
+        yield from apply(alert, Input.SOS, RIDER, now_us)
 
 
 def drill(severity: int, person: str, unique: str, now_us: int) -> Iterator[Step]:
@@ -238,24 +132,24 @@ def drill(severity: int, person: str, unique: str, now_us: int) -> Iterator[Step
         test=True,
     )
     yield Step(Entry.DETECTED, person, alert)
-    yield from _apply(alert, Input.DRILL, person, now_us)
+    yield from apply(alert, Input.DRILL, person, now_us)
 
 
 def rider_ok(alert: Alert, ok_us: int, now_us: int) -> Iterator[Step]:
     """The rider says "I'm OK" at `ok_us` (device time): an answer to what happened before, not after."""
     if ok_us >= alert.last_impact_us:
-        yield from _apply(alert, Input.OK, RIDER, now_us)
+        yield from apply(alert, Input.OK, RIDER, now_us)
 
 
 def countdown_over(alert: Alert, now_us: int) -> Iterator[Step]:
     """The rider did not answer in time."""
     if alert.opens_us is not None and alert.opens_us <= now_us:
-        yield from _apply(alert, Input.COUNTDOWN, DESK, now_us)
+        yield from apply(alert, Input.COUNTDOWN, DESK, now_us)
 
 
 def untouched(alert: Alert, now_us: int) -> Iterator[Step]:
     """Nobody has done anything about an acknowledged alert: it comes back."""
-    yield from _apply(alert, Input.UNTOUCHED, DESK, now_us)
+    yield from apply(alert, Input.UNTOUCHED, DESK, now_us)
 
 
 def acknowledge(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
@@ -264,27 +158,27 @@ def acknowledge(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
         return
     if alert.state is State.ACKNOWLEDGED:
         raise RefusedError(f"{alert.owner} has already taken this alert.", alert.owner)
-    yield from _ask(alert, Input.ACKNOWLEDGE, person, now_us, {})
+    yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, {})
 
 
 def resolve(alert: Alert, person: str, reason: Resolution, note: str, now_us: int) -> Iterator[Step]:
     """A person closes an acknowledged alert. Raises `RefusedError`."""
-    yield from _ask(alert, Input.RESOLVE, person, now_us, {"reason": reason, "note": note})
+    yield from ask(alert, Input.RESOLVE, person, now_us, {"reason": reason, "note": note})
 
 
 def reopen(alert: Alert, person: str, note: str, now_us: int) -> Iterator[Step]:
     """A person takes a closed alert back. Raises `RefusedError`."""
-    yield from _ask(alert, Input.REOPEN, person, now_us, {"note": note})
+    yield from ask(alert, Input.REOPEN, person, now_us, {"note": note})
 
 
 def note(alert: Alert, person: str, text: str, now_us: int) -> Iterator[Step]:
     """A person writes something into the timeline."""
-    yield from _ask(alert, Input.NOTE, person, now_us, {"note": text})
+    yield from ask(alert, Input.NOTE, person, now_us, {"note": text})
 
 
 def help_(alert: Alert, person: str, helper: dict[str, str], now_us: int) -> Iterator[Step]:
     """A person asks somebody nearby to help, or writes down their answer. Raises `RefusedError`."""
-    yield from _ask(alert, Input.HELP, person, now_us, dict(helper))
+    yield from ask(alert, Input.HELP, person, now_us, dict(helper))
 
 
 def _inputs(alert: Alert, detection: Detection, ok_us: int | None) -> list[Input]:
@@ -304,66 +198,6 @@ def _inputs(alert: Alert, detection: Detection, ok_us: int | None) -> list[Input
     if detection.stage is Stage.CONFIRMED and alert.state is State.PENDING:
         return [news, Input.CONFIRMED] if news is Input.IMPACT else [Input.CONFIRMED]
     return [news]
-
-
-def _ask(alert: Alert, given: Input, person: str, now_us: int, detail: dict[str, Any]) -> Iterator[Step]:
-    if (alert.state, given) not in RULES:
-        wanted = {
-            Input.ACKNOWLEDGE: "taken",
-            Input.RESOLVE: "resolved",
-            Input.REOPEN: "reopened",
-            Input.HELP: "helped",
-        }[given]
-        first = {
-            (Input.ACKNOWLEDGE, R): " Reopen it first.",
-            (Input.ACKNOWLEDGE, C): " Reopen it first.",
-            (Input.HELP, R): " Reopen it first.",
-            (Input.HELP, C): " Reopen it first.",
-            (Input.RESOLVE, P): " Take it first.",
-            (Input.RESOLVE, O): " Take it first.",
-        }.get((given, alert.state), "")
-        raise RefusedError(f"This alert is {alert.state} and cannot be {wanted}.{first}")
-    yield from _apply(replace(alert, touched_us=now_us), given, person, now_us, detail)
-
-
-def _apply(
-    alert: Alert, given: Input, actor: str, now_us: int, detail: dict[str, Any] | None = None
-) -> Iterator[Step]:
-    """One row of `RULES`: the timeline's line, and the fields that follow from the new state."""
-    rule = RULES.get((alert.state, given))
-    if rule is None:
-        return
-    entry, state = rule
-    detail = dict(detail or {})
-    if entry in (Entry.OPENED, Entry.CANCELLED, Entry.REOPENED, Entry.WITHDRAWN):
-        detail["because"] = given
-    if entry is Entry.REOPENED and alert.owner is not None:
-        detail["owner"] = alert.owner
-    if state is not alert.state:
-        alert = replace(alert, state=state, opens_us=None, **_fields(state, actor, now_us, detail))
-    yield Step(entry, actor, alert, detail)
-
-
-def _fields(state: State, actor: str, now_us: int, detail: dict[str, Any]) -> dict[str, Any]:
-    match state:
-        case State.OPEN:
-            return {
-                "opened_us": now_us,
-                "acknowledged_us": None,
-                "resolved_us": None,
-                "cancelled_us": None,
-                "owner": None,
-                "resolution": None,
-            }
-        case State.ACKNOWLEDGED:
-            return {"acknowledged_us": now_us, "owner": actor}
-        case State.RESOLVED:
-            resolution = Resolved(detail["reason"], detail["note"], actor)
-            return {"resolved_us": now_us, "resolution": resolution}
-        case State.CANCELLED:
-            return {"cancelled_us": now_us}
-        case State.PENDING:
-            raise AssertionError("no rule leads back to pending")
 
 
 def _finding(detection: Detection) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from alerts.book import NotFoundError
-from alerts.lifecycle import RefusedError
+from alerts.rules import RefusedError
 from core import metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

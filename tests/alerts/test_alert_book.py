@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from alerts.book import Book, NotFoundError
 from alerts.database import BookError
-from alerts.lifecycle import RefusedError
 from alerts.model import Alert, Entry, State
 from alerts.reader import Filter
+from alerts.rules import RefusedError
 from core.model import Detection, HelmetEvent, Stage, Trace
 
 INCIDENTS = st.sampled_from(["a", "b"])

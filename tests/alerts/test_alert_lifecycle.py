@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from alert_story import COUNTDOWN_S, START_US, ZHANG, Story, version
 
-from alerts.lifecycle import RULES, Input, RefusedError
 from alerts.model import Entry, Resolution, State
+from alerts.rules import RULES, Input, RefusedError
 from core.model import Stage
 
 
