@@ -13,7 +13,8 @@ from core.clock import Clock
 from core.config import Config, ConfigError
 from web.access import DESK, headers
 from web.problems import problems
-from web.routes import STATIC, routes
+from web.routes import routes
+from web.serving import STATIC
 from web.state import Desk
 
 TOKEN_MIN = 16

@@ -13,13 +13,11 @@ from alerts.reader import Reader
 from core.model import Position
 from web import wire
 from web.accounts import Person
-from web.problems import Problem, read_body
+from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
 
 AGE_MAX_S = 900.0
 """A rider who was heard of longer ago is somewhere else by now."""
-
-BODY_MAX = 64 * 2**10
 
 
 async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
@@ -41,7 +39,7 @@ async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
 
 async def record(request: web.Request, desk: Desk, by: Person) -> web.Response:
     """Writes down that somebody was asked, goes, has arrived or cannot."""
-    given = wire.help_(await read_body(request, BODY_MAX))
+    given = wire.help_(await read_body(request, PERSON_BODY_MAX))
     kind, name = _who(desk, given.helper)
     alert, now_us = request.match_info["id"], desk.clock.now_us()
     detail = {"helper": given.helper, "kind": kind, "name": name, "status": given.status, "note": given.note}

@@ -48,7 +48,13 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 _TEXT, _NUMBER, _INTEGER = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
 _EMPTY: dict[str, Any] = {"type": "object", "maxProperties": 0}
-_SESSION = _object(name=_TEXT, display_name=_TEXT, tiles_url=_TEXT)
+_SESSION = _object(
+    name=_TEXT,
+    display_name=_TEXT,
+    tiles_url=_TEXT,
+    tiles_datum={"enum": ["wgs84", "gcj02"]},
+    tiles_attribution=_TEXT,
+)
 _TAKEN = _object(taken=_INTEGER)
 _FROM = ("from_us", _INTEGER, "alerted_us from here on")
 _TO = ("to_us", _INTEGER, "alerted_us before this")

@@ -17,6 +17,9 @@ from core import metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+PERSON_BODY_MAX = 64 * 2**10
+"""Bytes that a person's request may have."""
+
 _log = structlog.get_logger("desk")
 
 

@@ -1,0 +1,107 @@
+"""Alerts: the list, one of them, and what people do about it."""
+
+import secrets
+from dataclasses import asdict
+from functools import partial
+
+from aiohttp import web
+
+from alerts.model import Alert, Change
+from alerts.reader import Reader
+from web import wire
+from web.accounts import Person
+from web.problems import PERSON_BODY_MAX, read_body
+from web.state import Desk
+
+LIST_MAX = 1000
+MONTH_US = 30 * 86_400 * 1_000_000
+
+
+async def list_alerts(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """A page of alerts."""
+    query = request.query
+    limit = wire.count(query.get("limit", "200"), "limit", 1, LIST_MAX)
+    before = wire.moment(query, "before")
+    question = partial(Reader.alerts, wanted=wire.wanted(query), limit=limit, before=before)
+    alerts, cursor = await desk.ask(question)
+    return web.json_response(
+        {"alerts": [asdict(alert) for alert in alerts], "next": None if cursor is None else str(cursor)}
+    )
+
+
+async def show_alert(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """Everything about one alert."""
+    found = await desk.ask(partial(Reader.detail, alert_id=request.match_info["id"]))
+    newest = found.detections[-1] if found.detections else {}
+    return web.json_response(
+        asdict(found.alert)
+        | {
+            "timeline": [change.entry() for change in found.timeline],
+            "detections": found.detections,
+            "features": newest.get("features", {}),
+            "points": newest.get("points", {}),
+            "detector": newest.get("detector", ""),
+            "trace": found.trace,
+            "deliveries": [asdict(delivery) for delivery in found.deliveries],
+        }
+    )
+
+
+async def acknowledge(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person takes an alert."""
+    wire.empty(await read_body(request, PERSON_BODY_MAX))
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.acknowledge(alert, by.display_name, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def resolve(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person closes an alert."""
+    given = wire.close(await read_body(request, PERSON_BODY_MAX))
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(
+        lambda book: book.resolve(alert, by.display_name, given.reason, given.note, now_us)
+    )
+    return await _after(desk, alert, changes)
+
+
+async def reopen(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person takes a closed alert back."""
+    text = wire.remark(await read_body(request, PERSON_BODY_MAX), needed=False)
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.reopen(alert, by.display_name, text, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def note(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person writes into an alert's timeline."""
+    text = wire.remark(await read_body(request, PERSON_BODY_MAX), needed=True)
+    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    changes = await desk.change(lambda book: book.note(alert, by.display_name, text, now_us))
+    return await _after(desk, alert, changes)
+
+
+async def drill(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """Raises an alert marked TEST that goes the way of all alerts."""
+    severity = wire.drill(await read_body(request, PERSON_BODY_MAX))
+    now_us, unique = desk.clock.now_us(), secrets.token_hex(8)
+    changes = await desk.change(lambda book: book.drill(severity, by.display_name, unique, now_us))
+    return web.json_response(asdict(changes[-1].alert))
+
+
+async def statistics(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """How alerts were dealt with; without a time the last 30 days."""
+    now_us = desk.clock.now_us()
+    to_us = wire.moment(request.query, "to_us")
+    to_us = now_us + 1 if to_us is None else to_us
+    from_us = wire.moment(request.query, "from_us")
+    from_us = max(0, to_us - MONTH_US) if from_us is None else from_us
+    found = await desk.ask(partial(Reader.statistics, from_us=from_us, to_us=to_us, now_us=now_us))
+    return web.json_response({"from_us": from_us, "to_us": to_us} | found)
+
+
+async def _after(desk: Desk, alert_id: str, changes: list[Change]) -> web.Response:
+    alert: Alert = (
+        changes[-1].alert if changes else (await desk.ask(partial(Reader.alert, alert_id=alert_id)))
+    )
+    return web.json_response(asdict(alert))

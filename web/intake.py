@@ -1,0 +1,45 @@
+"""What workers deliver: detections, what riders say, reports."""
+
+from functools import partial
+
+from aiohttp import web
+
+from alerts.book import BATCH, Book
+from core import metrics
+from web import wire
+from web.problems import read_body
+from web.state import Desk
+
+WORKER_BODY_MAX = 32 * 2**20
+"""A first report may hold a hundred thousand helmets, a batch of detections some traces."""
+
+
+async def take_detections(request: web.Request, desk: Desk) -> web.Response:
+    """Takes detections; the answer comes after the commit."""
+    found = wire.detections(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    for start in range(0, len(found), BATCH):
+        part = found[start : start + BATCH]
+        await desk.change(partial(Book.take, detections=part, now_us=now_us))
+    metrics.TAKEN.labels("detection").inc(len(found))
+    return web.json_response({"taken": len(found)})
+
+
+async def take_events(request: web.Request, desk: Desk) -> web.Response:
+    """Takes what riders say; the answer comes after the commit."""
+    found = wire.events(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    for start in range(0, len(found), BATCH):
+        part = found[start : start + BATCH]
+        await desk.change(partial(Book.take_events, events=part, now_us=now_us))
+    metrics.TAKEN.labels("event").inc(len(found))
+    return web.json_response({"taken": len(found)})
+
+
+async def take_report(request: web.Request, desk: Desk) -> web.Response:
+    """Takes a worker's report and tells the pages what changed."""
+    report = wire.report(await read_body(request, WORKER_BODY_MAX))
+    now_us = desk.clock.now_us()
+    changed = desk.fleet.take(report, now_us)
+    desk.hub.fleet(changed, partial(desk.fleet.view, now_us))
+    return web.Response(status=204)
