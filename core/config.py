@@ -277,6 +277,10 @@ class Web(Section):
     """Hours after which a person has to sign in again."""
     tiles_url: str = ""
     """Address pattern of map tiles with {z}/{x}/{y}; empty draws positions on a plain grid."""
+    tiles_datum: Literal["wgs84", "gcj02"] = "wgs84"
+    """Datum of these tiles: Chinese services draw in GCJ-02; marks are moved to fit, what is stored stays WGS-84."""
+    tiles_attribution: str = ""
+    """Line below the map that names whose tiles they are; for openstreetmap.org it is there by itself."""
 
 
 class Time(Section):
