@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+CRASH_LABELS = ("fall", "crash", "crash_rides", "head_impact")
+"""Labels of recordings that hold something to find; every other label is expected to be quiet."""
+PULSE_LABEL = "head_impact"
+"""Label of impacts alone: gravity has been removed, and nothing comes before or after."""
 _RANGES_G = (2, 4, 8, 16, 24, 32, 64, 100, 200, 400, 1000)
 
 

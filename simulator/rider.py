@@ -40,6 +40,11 @@ _REST_S = 2.0
 _ON_THE_WAY = {"sos", "ok"}
 
 
+def _needs(h: Happening) -> Activity:
+    """What the rider must be doing for it to happen."""
+    return h.splice.into if h.splice else _NEEDS.get(h.kind, "ride")
+
+
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """A motion as one helmet's part measures it."""
@@ -52,6 +57,14 @@ class Overlay:
     """(n, 3) rad/s, where the part has a gyroscope."""
     peak: npt.NDArray[np.float32] | None = None
     """(n,) largest resultant since the sample before, where the part has a peak detector."""
+
+    def until(self, sample: int) -> "Overlay":
+        """The part of it before the sample of that number."""
+        n = max(0, sample - self.start)
+        omega = None if self.omega is None else self.omega[:n]
+        return Overlay(
+            self.start, self.f[:n], self.keep[:n], omega, None if self.peak is None else self.peak[:n]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ class Rider:
             if h.t_s - t_s > _AHEAD_S:
                 return None
             if h.kind not in _ON_THE_WAY:
-                return _NEEDS.get(h.kind, "ride")
+                return _needs(h)
         return None
 
     def _go_on(self, t_s: float, wanted: Activity | None) -> None:
@@ -261,7 +274,7 @@ class Rider:
         else:
             motion = self._motion(h, np.random.default_rng((*self._seed, number)), t_s)
             impact_s = max(h.t_s, t_s + motion.impact_s + 0.05)
-            needs = _NEEDS.get(h.kind, "ride")
+            needs = _needs(h)
             if self.activity != needs or (needs == "ride" and self._speed(impact_s) < 4):
                 return  # not in a position for it: tried again with the next frame
             self._up_after_s = h.up_after_s
@@ -271,11 +284,13 @@ class Rider:
         self._due.pop(0)
         self._happened += 1
         if h.expected:
-            self.truths.append(Truth(impact_s, h.kind, h.expected))
+            self.truths.append(Truth(impact_s, h.name, h.expected))
         if h.ok_after_s is not None:
             self.said.append((impact_s + h.ok_after_s, "ok"))
 
     def _motion(self, h: Happening, rng: np.random.Generator, t_s: float) -> impacts.Motion:
+        if h.splice:
+            return h.splice.motion(rng)
         if h.kind in _OBSTACLES:
             v = max(2.0, self._speed(max(h.t_s, t_s)))
             return impacts.rough_spot(rng, v, VEHICLES[int(self._row["vehicle"])], _OBSTACLES[h.kind])
@@ -299,6 +314,9 @@ class Rider:
         if motion.then != "go_on":
             # In the middle of the motion, where nothing of everyday life is left of the signal.
             self._settle = (impact_s + _REST_S, motion)
+            # Nor of what was laid over it before, a recorded ride for one: who lies there rides no more.
+            rest = math.ceil((impact_s + _REST_S) * self._part.rate_hz)
+            self.overlays[:-1] = [o.until(rest) for o in self.overlays[:-1]]
 
     def _overlay(self, start_s: float, motion: impacts.Motion) -> None:
         exact = start_s * self._part.rate_hz

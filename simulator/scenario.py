@@ -1,12 +1,13 @@
 """What a run contains: how many helmets of which kind, what befalls them and when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from simulator.faults import NO_FAULTS, ClockFault, Faults, Flat, Reboot, SensorFault, Spell
 from simulator.sensor import FAST, HIGH_G, STANDARD, Part
+from simulator.splice import Expected, Splice
 
 Kind = Literal[
     "head_strike",
@@ -27,8 +28,8 @@ Kind = Literal[
     "kerb",
     "sos",
     "ok",
+    "splice",
 ]
-Expected = Literal["alert", "none", "cancel"]
 
 EXPECTED: dict[Kind, Expected] = {
     "head_strike": "alert",
@@ -49,7 +50,8 @@ EXPECTED: dict[Kind, Expected] = {
     "kerb": "none",
     "sos": "alert",
 }
-"""What a good detector makes of each; "ok" is an answer, not a happening to be found."""
+"""What a good detector makes of each; "ok" is an answer, not a happening to be found, and what a spliced recording
+holds is known of that recording alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,21 @@ class Happening:
     helmet: int
     ok_after_s: float | None = None
     up_after_s: float | None = None
+    splice: Splice | None = field(default=None, compare=False)
+    """The recording that the rider lives through, for the kind `splice`."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it: its kind, or the recording's folder and number."""
+        return self.splice.recording.name if self.splice else self.kind
 
     @property
     def expected(self) -> Expected | None:
         """What a good system makes of it in the end; None for the rider's own "I'm OK"."""
-        if self.ok_after_s is not None and EXPECTED.get(self.kind) == "alert":
+        expected = self.splice.expected if self.splice else EXPECTED.get(self.kind)
+        if self.ok_after_s is not None and expected == "alert":
             return "cancel"
-        return EXPECTED.get(self.kind)
+        return expected
 
 
 @dataclass(frozen=True, slots=True)
