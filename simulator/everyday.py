@@ -4,17 +4,20 @@ Each helmet reads the loops from its own offsets, at its own speed, on its own r
 mounting, so no two are alike, and a second of two thousand helmets costs some twenty milliseconds.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from core.model import G0
 from simulator.motion import (
+    CARGO,
     FINE_HZ,
+    RIDER,
     ROUGHNESS_M3,
     VEHICLES,
     Array,
+    Carrier,
     Vehicle,
     band,
     head_psd,
@@ -50,12 +53,20 @@ STATE = np.dtype(
         ("east", "<f8"),
         ("north", "<f8"),
         ("went_m", "<f8"),
+        ("carried", "<i8"),
+        ("rattle", "<f8"),
     ]
 )
 """What a helmet is doing: loop offset, vehicle, road (1 is class B), which way is up, amplitudes of sway (rad),
 small motion (g RMS) and steps; its speed, from `v_in` at `leg_s` over `v_cruise` to `v_out` at `leg_end_s`,
 in m/s and m/s², braking to a stand from `halt_s` on; where it is: `went_m` from a place in metres east and
-north of the city's middle."""
+north of the city's middle; how it is carried (`HEAD`, `HANDLEBAR` or `BOX`); and how much a sensor on the
+shell rattles, as a share of the shaking."""
+
+HEAD, HANDLEBAR, BOX = 0, 1, 2
+PENDULUM_SHOWS = 0.3
+"""A helmet that swings by its strap turns further than gravity shows: at the end of a thread it would show nothing;
+of a body whose sensor sits at 0.7 of the length that its swinging is as fast as, 0.3 of the angle."""
 
 
 class Loops:
@@ -67,21 +78,8 @@ class Loops:
         # Real roads come in patches: a slow modulation gives the peaks that pure Gaussian noise lacks.
         patches = np.exp(0.5 * band(rng, n, rate_hz, 0.02, 0.5))
         patches /= np.sqrt(np.mean(patches**2))
-        ride = np.zeros((len(VEHICLES), _STEPS + 1, n), np.float32)
-        seed = int(rng.integers(2**31))
-        for v, vehicle in enumerate(VEHICLES):
-            for step in range(1, _STEPS + 1):
-                speed = step * SPEED_STEP_MPS
-
-                def psd(f: Array, speed: float = speed, vehicle: Vehicle = vehicle) -> Array:
-                    return head_psd(f, speed, ROUGHNESS_M3["B"], vehicle)
-
-                # The same seed at every speed, so that a change of speed blends without a seam.
-                own = np.random.default_rng(seed)
-                ride[v, step] = vibration(own, n, rate_hz, psd) * patches + _joints(
-                    own, n, rate_hz, speed, vehicle
-                )
-        self.ride = ride.ravel()
+        self._rate_hz, self._patches, self._seed = rate_hz, patches, int(rng.integers(2**31))
+        self.ride = self._rides(RIDER)
         self.sway = band(rng, n, rate_hz, 0.05, 0.8).astype(np.float32)
         self.stir = band(rng, n, rate_hz, 0.3, 8.0).astype(np.float32)
         self.walk = walking(rng, n, rate_hz).astype(np.float32)
@@ -90,8 +88,50 @@ class Loops:
         self.sway_rate = (np.gradient(self.sway) * rate_hz).astype(np.float32)
         self.nod = band(rng, n, rate_hz, 1.0, 8.0).astype(np.float32)
 
+    @cached_property
+    def cargo(self) -> npt.NDArray[np.float32]:
+        """The rides of a worn helmet, then those of one that is carried along."""
+        return np.concatenate([self.ride, self._rides(CARGO)])
 
-def _joints(rng: np.random.Generator, n: int, rate_hz: int, speed_mps: float, vehicle: Vehicle) -> Array:
+    @cached_property
+    def swing(self) -> npt.NDArray[np.float32]:
+        """Unit noise as a pendulum of 6 to 40 cm swings."""
+        rng = np.random.default_rng((self._seed, 1))
+        return band(rng, self.samples, self._rate_hz, 0.8, 2.0).astype(np.float32)
+
+    @cached_property
+    def swing_rate(self) -> npt.NDArray[np.float32]:
+        """How fast it swings."""
+        return (np.gradient(self.swing) * self._rate_hz).astype(np.float32)
+
+    @cached_property
+    def rattle(self) -> npt.NDArray[np.float32]:
+        """Unit noise above 30 Hz, none where the rate cannot hold it."""
+        rng = np.random.default_rng((self._seed, 2))
+        return band(rng, self.samples, self._rate_hz, 30.0, 0.45 * self._rate_hz).astype(np.float32)
+
+    def _rides(self, carrier: Carrier) -> npt.NDArray[np.float32]:
+        """Vertical shaking on a class-B road by vehicle and speed, one loop after the other."""
+        n, rate_hz = self.samples, self._rate_hz
+        ride = np.zeros((len(VEHICLES), _STEPS + 1, n), np.float32)
+        for v, vehicle in enumerate(VEHICLES):
+            for step in range(1, _STEPS + 1):
+                speed = step * SPEED_STEP_MPS
+
+                def psd(f: Array, speed: float = speed, vehicle: Vehicle = vehicle) -> Array:
+                    return head_psd(f, speed, ROUGHNESS_M3["B"], vehicle, carrier)
+
+                # The same seed at every speed, so that a change of speed blends without a seam.
+                own = np.random.default_rng(self._seed)
+                ride[v, step] = vibration(own, n, rate_hz, psd) * self._patches + _joints(
+                    own, n, rate_hz, speed, vehicle, carrier
+                )
+        return ride.ravel()
+
+
+def _joints(
+    rng: np.random.Generator, n: int, rate_hz: int, speed_mps: float, vehicle: Vehicle, carrier: Carrier
+) -> Array:
     """(n,) expansion joints, manhole covers and edges of patches: short bumps and dips of some millimetres.
 
     Ten a minute, height exponential with a mean of 6 mm, 25 mm at most: the sharp, rare part of a road that
@@ -99,7 +139,7 @@ def _joints(rng: np.random.Generator, n: int, rate_hz: int, speed_mps: float, ve
     """
     at = rng.integers(0, n, round(10 * LOOP_S / 60))
     heights = np.minimum(rng.exponential(0.006, len(at)), 0.025) * rng.choice([-1.0, 1.0], len(at))
-    metre = obstacle("bump", 0.01, 0.3, speed_mps, vehicle) / 0.01
+    metre = obstacle("bump", 0.01, 0.3, speed_mps, vehicle, carrier) / 0.01
     stride = FINE_HZ // rate_hz
     whole = len(metre) // stride * stride
     # The mean over each sample's time is all the low-pass that a motion below 30 Hz needs.
@@ -145,25 +185,36 @@ def everyday(
     def read(loop: npt.NDArray[np.float32], shift: int) -> npt.NDArray[np.float32]:
         return np.asarray(loop[(place + shift) % made.samples])
 
-    step = np.minimum(v / SPEED_STEP_MPS, _STEPS - 1e-6)
+    unworn = state["carried"] > HEAD
+    ride = made.cargo if unworn.any() else made.ride
+    # Who walks is not shaken by the road.
+    step = np.minimum(np.where(state["walk"][:, None] > 0, 0, v) / SPEED_STEP_MPS, _STEPS - 1e-6)
     low = step.astype(np.int64)
     share = (step - low).astype(np.float32)
-    row = (state["vehicle"][:, None] * (_STEPS + 1) + low) * made.samples
+    way = state["vehicle"] + len(VEHICLES) * unworn
+    row = (way[:, None] * (_STEPS + 1) + low) * made.samples
     where = place % made.samples
-    vertical = (1 - share) * made.ride[row + where] + share * made.ride[row + made.samples + where]
+    vertical = (1 - share) * ride[row + where] + share * ride[row + made.samples + where]
     f = np.empty((*index.shape, 3), np.float32)
     stir = state["stir_g"][:, None].astype(np.float32) / np.float32(np.sqrt(3))
     third = made.samples // 3
     # Fore and aft and sideways the head shakes about a third of a class-B road's vertical.
     side_row = row + np.where(share > 0.5, made.samples, 0)
-    f[..., 0] = 0.35 * made.ride[side_row + (place + third) % made.samples] + pull
-    f[..., 1] = 0.35 * made.ride[side_row + (place + 2 * third) % made.samples]
+    f[..., 0] = 0.35 * ride[side_row + (place + third) % made.samples] + pull
+    f[..., 1] = 0.35 * ride[side_row + (place + 2 * third) % made.samples]
     # A wheel cannot be pulled down.
     f[..., 2] = np.maximum(state["rough"][:, None] * vertical, -1) + state["walk"][:, None] * read(
         made.walk, 0
     )
     f += stir[..., None] * np.stack([read(made.stir, k * third) for k in range(3)], -1)
-    f += _gravity(state, read(made.sway, 0), read(made.sway, third))
+    pitch, roll = read(made.sway, 0), read(made.sway, third)
+    if unworn.any():
+        pitch = np.where(unworn[:, None], read(made.swing, 0), pitch)
+        roll = np.where(unworn[:, None], read(made.swing, third), roll)
+    if state["rattle"].any():
+        loose = state["rattle"][:, None] * np.abs(vertical)
+        f += loose[..., None] * np.stack([read(made.rattle, k * third) for k in range(3)], -1)
+    f += _gravity(state, pitch, roll)
     return f, v
 
 
@@ -188,9 +239,15 @@ def everyday_gyro(
     sway = state["sway"][:, None].astype(np.float32)
     nod = (0.5 * f_z.std(1) + state["stir_g"])[:, None].astype(np.float32)
     out = np.empty((*place.shape, 3), np.float32)
+    roll, pitch = read(made.sway_rate, third), read(made.sway_rate, 0)
+    unworn = (state["carried"] > HEAD)[:, None]
+    if unworn.any():
+        turns = np.where(state["carried"] == HANDLEBAR, 1 / PENDULUM_SHOWS, 1.0)[:, None].astype(np.float32)
+        roll = np.where(unworn, turns * read(made.swing_rate, third), roll)
+        pitch = np.where(unworn, turns * read(made.swing_rate, 0), pitch)
     # Gravity moves by -omega x up: nodding about y carries x, rolling about x carries y.
-    out[..., 0] = sway * read(made.sway_rate, third) + 0.4 * nod * read(made.nod, third)
-    out[..., 1] = -sway * read(made.sway_rate, 0) + nod * read(made.nod, 0)
+    out[..., 0] = sway * roll + 0.4 * nod * read(made.nod, third)
+    out[..., 1] = -sway * pitch + nod * read(made.nod, 0)
     out[..., 2] = sway * read(made.sway_rate, 2 * third) + 0.4 * nod * read(made.nod, 2 * third)
     return out
 

@@ -23,7 +23,6 @@ ROUGHNESS_M3 = {"A": 16e-6, "B": 64e-6, "C": 256e-6, "D": 1024e-6, "E": 4096e-6}
 
 _N0 = 0.1
 _TYRE_PATCH_M = 0.08
-_NECK_HZ = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +37,43 @@ class Vehicle:
 EBIKE = Vehicle("ebike", 5.0, 0.35)
 SCOOTER = Vehicle("scooter", 2.5, 0.3)
 VEHICLES = (EBIKE, SCOOTER)
-_SEAT_TO_HEAD = Vehicle("body", 5.0, 0.4)
 
 
-def transmissibility(f_hz: Array, speed_mps: float, vehicle: Vehicle) -> npt.NDArray[np.complex128]:
-    """Head acceleration over road acceleration: tyre patch, suspension, seat to head, neck."""
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What is between the vehicle and the helmet: a resonance, and a low-pass."""
+
+    f0_hz: float
+    damping: float
+    low_pass_hz: float
+
+
+RIDER = Carrier(5.0, 0.4, 25.0)
+"""Seat to head, and neck: the helmet is worn."""
+CARGO = Carrier(15.0, 0.3, 60.0)
+"""Foam of a delivery box, or a strap on the handlebar: nobody wears the helmet (planning figures)."""
+
+
+def transmissibility(
+    f_hz: Array, speed_mps: float, vehicle: Vehicle, carrier: Carrier = RIDER
+) -> npt.NDArray[np.complex128]:
+    """The helmet's acceleration over the road's: tyre patch, suspension, and who or what carries the helmet."""
     tyre = np.sinc(f_hz * _TYRE_PATCH_M / speed_mps)
-    neck = 1 / (1 + 1j * f_hz / _NECK_HZ)
-    return np.asarray(tyre * _resonance(f_hz, vehicle) * _resonance(f_hz, _SEAT_TO_HEAD) * neck)
+    body = _resonance(f_hz, carrier.f0_hz, carrier.damping) / (1 + 1j * f_hz / carrier.low_pass_hz)
+    return np.asarray(tyre * _resonance(f_hz, vehicle.f0_hz, vehicle.damping) * body)
 
 
-def _resonance(f_hz: Array, part: Vehicle) -> npt.NDArray[np.complex128]:
-    r = f_hz / part.f0_hz
-    return np.asarray((1 + 2j * part.damping * r) / (1 - r**2 + 2j * part.damping * r))
+def _resonance(f_hz: Array, f0_hz: float, damping: float) -> npt.NDArray[np.complex128]:
+    r = f_hz / f0_hz
+    return np.asarray((1 + 2j * damping * r) / (1 - r**2 + 2j * damping * r))
 
 
-def head_psd(f_hz: Array, speed_mps: float, roughness_m3: float, vehicle: Vehicle) -> Array:
-    """Vertical acceleration of the head in g²/Hz on a road of the given roughness (ISO 8608, n⁻²)."""
+def head_psd(
+    f_hz: Array, speed_mps: float, roughness_m3: float, vehicle: Vehicle, carrier: Carrier = RIDER
+) -> Array:
+    """Vertical acceleration of the helmet in g²/Hz on a road of the given roughness (ISO 8608, n⁻²)."""
     road = 16 * np.pi**4 * f_hz**2 * roughness_m3 * _N0**2 * speed_mps
-    return np.asarray(road * np.abs(transmissibility(f_hz, speed_mps, vehicle)) ** 2 / G0**2)
+    return np.asarray(road * np.abs(transmissibility(f_hz, speed_mps, vehicle, carrier)) ** 2 / G0**2)
 
 
 def vibration(rng: np.random.Generator, samples: int, fs_hz: float, psd: Callable[[Array], Array]) -> Array:
@@ -72,11 +89,18 @@ def vibration(rng: np.random.Generator, samples: int, fs_hz: float, psd: Callabl
 Obstacle = Literal["bump", "pothole", "kerb"]
 
 
-def obstacle(kind: Obstacle, height_m: float, length_m: float, speed_mps: float, vehicle: Vehicle) -> Array:
-    """(n,) vertical acceleration of the head in g at `FINE_HZ`, from 0.25 s before to 1.5 s after the wheel.
+def obstacle(
+    kind: Obstacle,
+    height_m: float,
+    length_m: float,
+    speed_mps: float,
+    vehicle: Vehicle,
+    carrier: Carrier = RIDER,
+) -> Array:
+    """(n,) vertical acceleration of the helmet in g at `FINE_HZ`, from 0.25 s before to 1.5 s after the wheel.
 
     A bump and a pothole are one wave of a raised cosine; a kerb is a drop over `length_m`. The wheel cannot
-    be pulled down, so the head does not lose more than 1 g.
+    be pulled down, so the helmet does not lose more than 1 g.
     """
     n = 8192
     x = (np.arange(n) / FINE_HZ - 0.25) * speed_mps / length_m
@@ -87,7 +111,7 @@ def obstacle(kind: Obstacle, height_m: float, length_m: float, speed_mps: float,
     road = np.gradient(np.gradient(profile, 1 / FINE_HZ), 1 / FINE_HZ) / G0
     f = np.fft.rfftfreq(n, 1 / FINE_HZ).astype(np.float64)
     spectrum: npt.NDArray[np.complex128] = np.asarray(np.fft.rfft(road), np.complex128)
-    head = np.fft.irfft(spectrum * transmissibility(f, speed_mps, vehicle), n)
+    head = np.fft.irfft(spectrum * transmissibility(f, speed_mps, vehicle, carrier), n)
     return np.asarray(np.maximum(head[: int(1.75 * FINE_HZ)], -1.0))
 
 
