@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import click
 import numpy as np
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +19,10 @@ from app.reconcile import reconcile
 from app.services import fail
 from app.stack import Stack, StackError, print_json, running
 from app.watch import Watcher
+from bench import fleet
+from bench.outage import outage
+from bench.scrape import metrics as metrics
+from bench.soak import soak
 from core.config import load
 from ingest.codec import topic
 from simulator.helmet import Helmets
@@ -32,19 +34,22 @@ _SETTLE_S = 12.0
 """After the last frame: the last decision about a crash is due 10 s after it."""
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option(
     "--helmets", default=2000, show_default=True, type=click.IntRange(1), help="Riding at 1 frame/s."
 )
 @click.option("--quick", is_flag=True, help="Under a minute: 15 s of load and 15,000 frames of backlog.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bench(helmets: int, quick: bool, as_json: bool) -> None:
-    """Measure a worker behind a real mosquitto on this machine.
+def bench(context: click.Context, helmets: int, quick: bool, as_json: bool) -> None:
+    """Measure a worker behind a real mosquitto on this machine; `soak` and `outage` take longer.
 
     First a fleet rides in real time and crashes: latency from the publication of the frame that completed the
     decision to the alert on the feed. Then a backlog is drained twice, by a client that only counts and by the
     worker: frames a second and processor time by stage. Everything shares this machine's cores.
     """
+    if context.invoked_subcommand:
+        return
     seconds, backlog = (15.0, 15_000) if quick else (60.0, 60_000)
     console = Console(stderr=True)
     try:
@@ -68,26 +73,14 @@ def bench(helmets: int, quick: bool, as_json: bool) -> None:
 def ride(stack: Stack, helmets: int, seconds: float) -> dict[str, Any]:
     """A fleet in real time, with crashes: nothing lost, no growing queue, and how fast alerts are there."""
     ledger_file = stack.folder / "ledger.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "app.cli",
-        "simulate",
-        "--config",
-        str(stack.config),
-        "--helmets",
-        str(helmets),
-    ]
-    command += ["--for", str(seconds), "--crashes-per-hour", str(3600 * 4), "--ledger", str(ledger_file)]
     queue = []
     with Watcher(stack.url, stack.name, stack.password) as desk:
-        stack.start("fleet", command)
-        fleet = stack.processes.pop("fleet")
-        while fleet.poll() is None:
+        riding = fleet.start(stack, helmets, seconds, 3600 * 4, ledger_file)
+        while riding.poll() is None:
             time.sleep(0.5)
             queue.append(metrics(stack)["helmetwatch_queue_messages"])
-        if fleet.returncode:
-            raise StackError(f"the fleet ended with code {fleet.returncode}:\n{stack.said('fleet')}")
+        if riding.returncode:
+            raise StackError(f"the fleet ended with code {riding.returncode}:\n{stack.said('fleet')}")
         time.sleep(_SETTLE_S)
         stack.wait("everything is stored", lambda: not metrics(stack)["helmetwatch_telemetry_rows_waiting"])
         alerts, seen = desk.alerts(), desk.seen
@@ -95,14 +88,7 @@ def ride(stack: Stack, helmets: int, seconds: float) -> dict[str, Any]:
     store = open_store(load(stack.config).storage)
     account = reconcile(ledger, set(store.keys()), alerts)
     store.close()
-    first: dict[str, tuple[dict[str, Any], int]] = {}
-    for event in seen:
-        first.setdefault(event.data["alert"]["id"], (event.data["alert"], event.at_us))
-    sent = [
-        at_us / 1e3 - ledger.published[alert["helmet"], alert["boot"], alert["frame_seq"]][1] / 1e3
-        for alert, at_us in first.values()
-        if (alert["helmet"], alert["boot"], alert["frame_seq"]) in ledger.published
-    ]
+    sent = [alert.ms for alert in fleet.reached(seen, ledger)]
     return {
         "helmets": helmets,
         "seconds": seconds,
@@ -114,10 +100,7 @@ def ride(stack: Stack, helmets: int, seconds: float) -> dict[str, Any]:
         "false": len(account.false),
         "queue_max": max(queue, default=0),
         "queue_end": queue[-1] if queue else 0,
-        "latency_n": len(sent),
-        "latency_ms": {f"p{q}": round(float(np.percentile(sent, q)), 1) for q in (50, 99, 100)}
-        if sent
-        else None,
+        "latency": fleet.latency(sent),
     }
 
 
@@ -160,22 +143,6 @@ def drain(stack: Stack, frames: int) -> dict[str, Any]:
 _STAGE = 'helmetwatch_stage_cpu_seconds_total{stage="'
 
 
-def metrics(stack: Stack) -> dict[str, float]:
-    """The worker's metrics by name and labels; empty where it does not answer yet."""
-    port = load(stack.config).ingest.metrics_port
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return {}
-    values = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(f'{k}="{v}"' for k, v in sample.labels.items())
-            values[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
-    return values
-
-
 def _count(command: list[str], stack: Stack, expected: int) -> dict[str, float]:
     done = subprocess.run(
         [*command, str(expected)], input=stack.broker_password, capture_output=True, text=True, check=False
@@ -188,7 +155,7 @@ def _count(command: list[str], stack: Stack, expected: int) -> dict[str, float]:
 
 def _publish(stack: Stack, frames: int) -> None:
     """Puts a backlog of a fleet's frames into the sessions of those who are away."""
-    fleet = Helmets(load_scenario(2000, 1.0, 0.0), time.time_ns() // 1000 - frames // 2000 * 1_000_000)
+    helmets = Helmets(load_scenario(2000, 1.0, 0.0), time.time_ns() // 1000 - frames // 2000 * 1_000_000)
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.username_pw_set(stack.broker_user, stack.broker_password)
     client.max_inflight_messages_set(1000)
@@ -197,8 +164,8 @@ def _publish(stack: Stack, frames: int) -> None:
     sent = 0
     last = None
     while sent < frames:
-        for frame in fleet.prepare(np.arange(2000))[: frames - sent]:
-            last = client.publish(topic(fleet.ids[frame.index], "motion"), frame.payload, 1)
+        for frame in helmets.prepare(np.arange(2000))[: frames - sent]:
+            last = client.publish(topic(helmets.ids[frame.index], "motion"), frame.payload, 1)
             sent += 1
     if last is not None:
         last.wait_for_publish(120)
@@ -210,3 +177,7 @@ def _print(report: dict[str, Any]) -> None:
     for name, value in report.items():
         table.add_row(name.replace("_", " "), json.dumps(value) if isinstance(value, dict) else str(value))
     Console().print(table)
+
+
+bench.add_command(soak)
+bench.add_command(outage)

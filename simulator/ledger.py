@@ -11,6 +11,7 @@ One JSON list a line; what was written before the process was killed can be read
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Any, Self
 
@@ -88,13 +89,16 @@ class LedgerWriter:
 def read_ledger(path: Path) -> Ledger:
     """Reads a ledger file; a last line cut short by a kill is left out. Raises OSError or ValueError."""
     ledger = Ledger()
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for line in lines[:-1]:
-        kind, *row = json.loads(line)
-        if kind == "frame":
-            ledger.published.setdefault((row[0], row[1], row[2]), (row[3], row[4]))
-        elif kind == "acked":
-            ledger.acked.add((row[0], row[1], row[2]))
-        elif kind == "crash":
-            ledger.crashes.append(Crash(*row))
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                break
+            kind, *row = json.loads(line)
+            # An hour of a large fleet is millions of lines: each id is held once, not once a line.
+            if kind == "frame":
+                ledger.published.setdefault((intern(row[0]), row[1], row[2]), (row[3], row[4]))
+            elif kind == "acked":
+                ledger.acked.add((intern(row[0]), row[1], row[2]))
+            elif kind == "crash":
+                ledger.crashes.append(Crash(*row))
     return ledger

@@ -1,0 +1,65 @@
+"""A simulated fleet beside a stack: started, accounted for, and how fast its crashes were on the feed."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from app.stack import Stack
+from app.watch import Seen
+from simulator.ledger import Ledger
+
+
+class Reached(NamedTuple):
+    """An alert that reached the feed: when the frame was sent that completed its decision, and how long it took."""
+
+    sent_us: int
+    ms: float
+
+
+def start(
+    stack: Stack, helmets: int, seconds: float, crashes_per_h: float, ledger: Path
+) -> subprocess.Popen[bytes]:
+    """Starts `helmetwatch simulate` for so long; its end is not an end of the stack."""
+    command = [sys.executable, "-m", "app.cli", "simulate", "--config", str(stack.config)]
+    command += ["--helmets", str(helmets), "--for", str(seconds)]
+    command += ["--crashes-per-hour", str(crashes_per_h), "--ledger", str(ledger)]
+    stack.start("fleet", command)
+    return stack.processes.pop("fleet")
+
+
+def reached(seen: list[Seen], ledger: Ledger) -> list[Reached]:
+    """From the publication of the frame that completed an alert's first decision to its first line on the feed."""
+    first: dict[str, tuple[dict[str, Any], int]] = {}
+    for event in seen:
+        first.setdefault(event.data["alert"]["id"], (event.data["alert"], event.at_us))
+    found = []
+    for alert, at_us in first.values():
+        times = ledger.published.get((alert["helmet"], alert["boot"], alert["frame_seq"]))
+        if times is not None:
+            found.append(Reached(times[1], (at_us - times[1]) / 1e3))
+    return sorted(found)
+
+
+def latency(ms: list[float]) -> dict[str, Any]:
+    """Median, 99th percentile and longest of latencies, with the 95 % confidence interval of the 99th.
+
+    The interval is that of order statistics (no distribution assumed); its upper end is null where too few were
+    measured to bound it.
+    """
+    if not ms:
+        return {"n": 0}
+    ordered = np.sort(ms)
+    n = len(ordered)
+    low, high = (int(stats.binom.ppf(q, n, 0.99)) for q in (0.025, 0.975))
+    return {
+        "n": n,
+        "p50_ms": round(float(np.percentile(ordered, 50)), 1),
+        "p99_ms": round(float(np.percentile(ordered, 99)), 1),
+        "p99_low_ms": round(float(ordered[max(low - 1, 0)]), 1),
+        "p99_high_ms": round(float(ordered[high]), 1) if high < n else None,
+        "max_ms": round(float(ordered[-1]), 1),
+    }
