@@ -34,6 +34,8 @@ _NEEDS: dict[str, Activity] = {
     "stand_up": "stand",
 }
 _OBSTACLES: dict[str, Obstacle] = {"bump": "bump", "pothole": "pothole", "kerb": "kerb"}
+_OBSTACLE_GAP_S = 1.0
+"""Between two obstacles of a script: closer ones would be taken at once, as no road has them."""
 _BRAKING_MPS2 = 6.0
 _REST_S = 2.0
 """How long after an impact the helmet counts as lying; the impact's motion goes on for longer than that."""
@@ -90,6 +92,7 @@ class Rider:
         self._spots: list[float] = []
         self._settle: tuple[float, impacts.Motion] | None = None
         self._up_after_s: float | None = None
+        self._obstacle_s = -math.inf
         group = scenario.group(index)
         self._hangs = group is not None and group.hangs
         self.overlays: list[Overlay] = []
@@ -277,10 +280,16 @@ class Rider:
             needs = _needs(h)
             if self.activity != needs or (needs == "ride" and self._speed(impact_s) < 4):
                 return  # not in a position for it: tried again with the next frame
+            if (h.kind == "brake" or motion.then != "go_on") and self._row["halt_s"] < impact_s:
+                return  # who is braking already cannot come to a stand a second time
+            if h.kind in _OBSTACLES and impact_s < self._obstacle_s + _OBSTACLE_GAP_S:
+                return  # the wheel is still in the one before
             self._up_after_s = h.up_after_s
             self._strike(impact_s, motion)
             if h.kind == "brake":
                 self._stop_hard(impact_s)
+            if h.kind in _OBSTACLES:
+                self._obstacle_s = impact_s
         self._due.pop(0)
         self._happened += 1
         if h.expected:
