@@ -4,69 +4,49 @@ Every pulse is kinematically consistent: speed v, restitution e and contact time
 follows from the change of speed v·(1+e); peak and duration are never chosen apart (`docs/simulator.md`).
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
-
 import numpy as np
 
 from core.model import G0
-from simulator.motion import EBIKE, FINE_HZ, Array, Obstacle, Vehicle, band, obstacle, turned
+from simulator.motion import (
+    EBIKE,
+    FINE_HZ,
+    Array,
+    Obstacle,
+    Vehicle,
+    obstacle,
+    rotated,
+    turned,
+)
+from simulator.mount import LINER, Mount
+from simulator.pulses import (
+    SENSOR_FROM_PIVOT_M,
+    Motion,
+    add,
+    between,
+    body_frame,
+    half_sine,
+    haversine,
+    instead,
+    rest,
+    slide,
+    smooth,
+    turning,
+    unit,
+)
 
-SENSOR_FROM_PIVOT_M = np.array([0.09, 0.0, 0.06])
-"""Where the sensor sits from the centre the head turns about: forehead side of the liner."""
-
-
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """A piece of motion that replaces or joins what the helmet did before.
-
-    `f` (n, 3) is specific force in g at `FINE_HZ`; `keep` (n,) is how much of the everyday motion (with its
-    gravity) goes on below it: 1 where `f` is only added, 0 where `f` is everything.
-    """
-
-    f: Array
-    keep: Array
-    impact_s: float
-    """From the first sample to the first impact."""
-    then: Literal["go_on", "lie", "park"]
-    up: Array = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
-    """(3,) which way is up for the helmet afterwards."""
-    stirring_g: float = 0.0
-    """RMS of the small motion afterwards."""
-    omega: Array | None = None
-    """(n, 3) angular rate in rad/s in the helmet's frame, added to everyday motion's; None is none."""
-
-
-def half_sine(delta_v_mps: float, contact_s: float) -> Array:
-    """(n,) a half-sine pulse in g at `FINE_HZ` whose integral is the change of speed."""
-    n = max(2, round(contact_s * FINE_HZ))
-    shape = np.sin(np.pi * (np.arange(n) + 0.5) / n)
-    return np.asarray(shape * delta_v_mps * FINE_HZ / G0 / shape.sum())
-
-
-def haversine(delta_v_mps: float, contact_s: float) -> Array:
-    """(n,) a haversine pulse in g at `FINE_HZ` whose integral is the change of speed."""
-    n = max(2, round(contact_s * FINE_HZ))
-    shape = np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2
-    return np.asarray(shape * delta_v_mps * FINE_HZ / G0 / shape.sum())
-
-
-def smooth(t: Array, start_s: float, end_s: float) -> Array:
-    """0 before, 1 after, with no step in speed or acceleration (minimum jerk)."""
-    x = np.clip((t - start_s) / (end_s - start_s), 0, 1)
-    return np.asarray(x**3 * (10 - 15 * x + 6 * x**2))
-
-
-def add(f: Array, at_s: float, pulse: Array, direction: Array) -> None:
-    """Adds a pulse (n,) along a direction (3,) to `f`, from `at_s` on, in place."""
-    start = round(at_s * FINE_HZ)
-    pulse = pulse[: len(f) - start]
-    f[start : start + len(pulse)] += pulse[:, None] * direction
-
-
-def unit(v: Array) -> Array:
-    """The vector of length 1 with the same direction."""
-    return np.asarray(v / np.linalg.norm(v))
+__all__ = [
+    "Motion",
+    "add",
+    "between",
+    "body_frame",
+    "half_sine",
+    "haversine",
+    "instead",
+    "rest",
+    "smooth",
+    "turning",
+    "unit",
+]
 
 
 def sideways(rng: np.random.Generator) -> Array:
@@ -75,73 +55,48 @@ def sideways(rng: np.random.Generator) -> Array:
     return np.array([np.cos(angle), np.sin(angle), 0.0])
 
 
-def body_frame(angle: Array, axis: Array, support: Array) -> Array:
-    """Gravity as far as the body is supported, and the sensor's centripetal acceleration."""
-    omega = np.gradient(angle, 1 / FINE_HZ)
-    arm = SENSOR_FROM_PIVOT_M - axis * (axis @ SENSOR_FROM_PIVOT_M)
-    return np.asarray(support[:, None] * turned(axis, angle) - (omega**2)[:, None] * arm / G0)
-
-
-def turning(axis: Array, angle: Array) -> Array:
-    """(n, 3) angular rate of a helmet that turns about a fixed axis."""
-    return np.asarray(np.gradient(angle, 1 / FINE_HZ)[:, None] * axis)
-
-
-def _twist(rng: np.random.Generator, omega: Array, at_s: float, v_mps: float) -> None:
+def _twist(
+    rng: np.random.Generator, f: Array, omega: Array, carried: Array, at_s: float, v_mps: float
+) -> None:
     """An oblique strike spins the head: friction turns 0.1 to 0.3 of the speed into rotation about 0.1 m.
 
-    2 to 20 rad/s, as measured on helmeted dummy heads; up within 10 ms, gone within 60 ms. Drawn from random numbers
-    of its own, so that it changes nothing else.
+    2 to 24 rad/s, as measured on helmeted dummy heads; up within 10 ms, over after 70 ms, and the neck turns the head
+    back within 0.3 s. `carried` (n, 3) is gravity as far as the body is supported. The spin turns gravity and the
+    other rotation, and the sensor sees its centripetal and its tangential acceleration. Drawn from random numbers of
+    its own, so that it changes nothing else.
     """
     own = rng.spawn(1)[0]
-    n = round(0.07 * FINE_HZ)
-    t = np.arange(n) / FINE_HZ
-    shape = np.where(t < 0.01, np.sin(np.pi / 2 * t / 0.01), np.cos(np.pi / 2 * (t - 0.01) / 0.06))
-    add(omega, at_s, shape * own.uniform(0.1, 0.3) * v_mps / 0.1, unit(own.normal(0, 1, 3)))
+    start, back = round(at_s * FINE_HZ), round(0.37 * FINE_HZ)
+    t = np.arange(back) / FINE_HZ
+    # Smooth where it begins and turns: a corner in the rate would be a step of tangential acceleration.
+    shape = np.where(t < 0.01, np.sin(np.pi / 2 * t / 0.01) ** 2, np.cos(np.pi / 2 * (t - 0.01) / 0.06) ** 2)
+    spin = np.where(t < 0.07, shape, 0.0) * own.uniform(0.1, 0.3) * v_mps / 0.1
+    angle = np.cumsum(spin) / FINE_HZ
+    angle -= angle[-1] * smooth(t, 0.07, t[-1])
+    spin = np.gradient(angle, 1 / FINE_HZ)
+    axis = unit(own.normal(0, 1, 3))
+    during = slice(start, start + back)
+    before = omega[during]
+    after = rotated(axis, -angle, before) + spin[:, None] * axis
+    alpha = np.gradient(after - before, 1 / FINE_HZ, axis=0)
+    arm = SENSOR_FROM_PIVOT_M
+    f[during] += rotated(axis, -angle, carried[during]) - carried[during] + np.cross(alpha, arm) / G0
+    f[during] += (_centripetal(after, arm) - _centripetal(before, arm)) / G0
+    omega[during] = after
 
 
-def rest(rng: np.random.Generator, f: Array, t: Array, from_s: float) -> float:
-    """Lying after the crash: still but for breathing (60 %), or stirring. Returns the RMS of it in g."""
-    stirring_g = float(rng.uniform(0.01, 0.03) if rng.random() < 0.6 else rng.uniform(0.15, 0.25))
-    moving = np.stack([band(rng, len(t), FINE_HZ, 0.2, 4.0) for _ in range(3)], 1) * stirring_g / np.sqrt(3)
-    f += moving * smooth(t, from_s, from_s + 0.5)[:, None]
-    return stirring_g
+def _centripetal(omega: Array, arm: Array) -> Array:
+    return np.asarray(np.cross(omega, np.cross(omega, arm)))
 
 
-def _slide(rng: np.random.Generator, f: Array, t: Array, from_s: float) -> None:
-    last_s = rng.uniform(0.2, 1.5)
-    shake = np.stack([band(rng, len(t), FINE_HZ, 1.0, 40.0) for _ in range(3)], 1)
-    window = smooth(t, from_s, from_s + 0.05) * (1 - smooth(t, from_s + last_s, from_s + last_s + 0.2))
-    f += shake * window[:, None] * rng.uniform(0.4, 1.2) / np.sqrt(3)
-
-
-def between(t: Array, start_s: float, end_s: float, fade_s: float) -> Array:
-    """Grows from the start to the end and is gone soon after it."""
-    return np.asarray(smooth(t, start_s, end_s) * (1 - smooth(t, end_s, end_s + fade_s)))
-
-
-def instead(
-    f: Array,
-    from_s: float,
-    impact_s: float,
-    then: Literal["lie", "park"],
-    up: Array,
-    stirring_g: float,
-    omega: Array | None = None,
-) -> Motion:
-    """`f` takes the place of everyday motion from `from_s` until shortly before its own end."""
-    t = np.arange(len(f)) / FINE_HZ
-    keep = 1 - smooth(t, from_s, from_s + 0.15) + smooth(t, t[-1] - 0.5, t[-1] - 0.1)
-    turning = None if omega is None else omega * (1 - keep)[:, None]
-    return Motion(f * (1 - keep)[:, None], keep, impact_s, then, up, stirring_g, turning)
-
-
-def _strike(rng: np.random.Generator, f: Array, at_s: float, up: Array, v_mps: tuple[float, float]) -> float:
-    """A helmeted head on the ground, sensor in the liner: one main pulse and up to three lesser ones. Returns v."""
+def _strike(
+    rng: np.random.Generator, f: Array, at_s: float, up: Array, v_mps: tuple[float, float], mount: Mount
+) -> float:
+    """A helmeted head on the ground: one main pulse and up to three lesser ones. Returns v."""
     v = float(rng.uniform(*v_mps))
-    delta_v, contact_s = v * (1 + rng.uniform(0.1, 0.35)), rng.uniform(0.006, 0.014)
+    delta_v, contact_s = v * (1 + rng.uniform(*mount.restitution)), mount.contact * rng.uniform(0.006, 0.014)
     direction = unit(up + rng.normal(0, 0.25, 3))
-    add(f, at_s, half_sine(delta_v, contact_s), direction)
+    add(f, at_s, _rung(rng, half_sine(delta_v, contact_s), mount), direction)
     for _ in range(rng.integers(1, 4)):
         later = at_s + rng.uniform(0.08, 0.9)
         contact_s = rng.uniform(0.006, 0.03)
@@ -151,7 +106,20 @@ def _strike(rng: np.random.Generator, f: Array, at_s: float, up: Array, v_mps: t
     return v
 
 
-def head_strike(rng: np.random.Generator) -> Motion:
+def _rung(rng: np.random.Generator, pulse: Array, mount: Mount) -> Array:
+    """A pulse with the shell's ringing at 100 to 400 Hz behind it, where the sensor sits on the shell."""
+    if not mount.rings:
+        return pulse
+    own = rng.spawn(1)[0]
+    t = np.arange(round(0.05 * FINE_HZ)) / FINE_HZ
+    size = mount.rings * own.uniform(0.5, 1.5) * pulse.max()
+    ring = size * np.exp(-t / own.uniform(0.005, 0.012)) * np.sin(2 * np.pi * own.uniform(100, 400) * t)
+    return np.asarray(
+        np.concatenate([pulse, np.zeros(len(t))]) + np.concatenate([np.zeros(len(pulse)), ring])
+    )
+
+
+def head_strike(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     """The rider topples and the helmeted head strikes the ground at 2 to 6.5 m/s."""
     t = np.arange(int(9.5 * FINE_HZ)) / FINE_HZ
     topple_s = rng.uniform(0.45, 0.9)
@@ -162,11 +130,11 @@ def head_strike(rng: np.random.Generator) -> Motion:
     support = 1 - rng.uniform(0.2, 0.85) * between(t, 0.3, impact_s, 0.05)
     f = body_frame(angle, axis, support)
     up = turned(axis, np.array([tilt]))[0]
-    v = _strike(rng, f, impact_s, turned(axis, angle)[round(impact_s * FINE_HZ)], (2.0, 6.5))
-    _slide(rng, f, t, impact_s + 0.02)
+    v = _strike(rng, f, impact_s, turned(axis, angle)[round(impact_s * FINE_HZ)], (2.0, 6.5), mount)
+    slide(rng, f, t, impact_s + 0.02)
     stirring = rest(rng, f, t, impact_s + 1.0)
     omega = turning(axis, angle)
-    _twist(rng, omega, impact_s, v)
+    _twist(rng, f, omega, support[:, None] * turned(axis, angle), impact_s, v)
     return instead(f, 0.3, impact_s, "lie", up, stirring, omega)
 
 
@@ -185,13 +153,13 @@ def body_fall(rng: np.random.Generator) -> Motion:
     f = body_frame(angle, axis, support)
     direction = unit(turned(axis, angle)[round(impact_s * FINE_HZ)] + rng.normal(0, 0.3, 3))
     add(f, impact_s, haversine(delta_v, contact_s), direction)
-    _slide(rng, f, t, impact_s + 0.05)
+    slide(rng, f, t, impact_s + 0.05)
     stirring = rest(rng, f, t, impact_s + 1.0)
     up = turned(axis, np.array([tilt]))[0]
     return instead(f, 0.3, impact_s, "lie", up, stirring, turning(axis, angle))
 
 
-def car_hit(rng: np.random.Generator) -> Motion:
+def car_hit(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     """A car strikes the rider (6 to 20 g), flight and tumble, then the head strikes the ground."""
     t = np.arange(int(10.0 * FINE_HZ)) / FINE_HZ
     impact_s = 0.3
@@ -208,23 +176,24 @@ def car_hit(rng: np.random.Generator) -> Motion:
     f = body_frame(angle, axis, support)
     push = rng.uniform(0, 2 * np.pi)
     add(f, impact_s, haversine(delta_v, contact_s), unit(np.array([np.cos(push), np.sin(push), 0.25])))
-    v = _strike(rng, f, ground_s, turned(axis, angle)[round(ground_s * FINE_HZ)], (3.5, 8.0))
-    _slide(rng, f, t, ground_s + 0.02)
+    v = _strike(rng, f, ground_s, turned(axis, angle)[round(ground_s * FINE_HZ)], (3.5, 8.0), mount)
+    slide(rng, f, t, ground_s + 0.02)
     stirring = rest(rng, f, t, ground_s + 1.0)
     omega = turning(axis, angle)
-    _twist(rng, omega, ground_s, v)
+    _twist(rng, f, omega, support[:, None] * turned(axis, angle), ground_s, v)
     return instead(f, 0.0, impact_s, "lie", turned(axis, np.array([tilt]))[0], stirring, omega)
 
 
-def ride_on(rng: np.random.Generator) -> Motion:
+def ride_on(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     """A sign or a branch strikes the helmet of a rider who wobbles, straightens up and rides on."""
     t = np.arange(int(3.0 * FINE_HZ)) / FINE_HZ
     impact_s = 0.3
     axis = sideways(rng)
     angle = np.radians(rng.uniform(15, 30)) * smooth(t, 0.3, 0.5) * (1 - smooth(t, 0.6, 1.6))
     f = body_frame(angle, axis, np.ones(len(t))) - np.array([0.0, 0.0, 1.0])
-    delta_v, contact_s = rng.uniform(3.0, 4.5) * (1 + rng.uniform(0.1, 0.35)), rng.uniform(0.008, 0.014)
-    add(f, impact_s, half_sine(delta_v, contact_s), unit(np.array([-1.0, rng.normal(0, 0.3), -0.4])))
+    delta_v = rng.uniform(3.0, 4.5) * (1 + rng.uniform(*mount.restitution))
+    pulse = _rung(rng, half_sine(delta_v, mount.contact * rng.uniform(0.008, 0.014)), mount)
+    add(f, impact_s, pulse, unit(np.array([-1.0, rng.normal(0, 0.3), -0.4])))
     return Motion(f, np.ones(len(t)), impact_s, "go_on", omega=turning(axis, angle))
 
 

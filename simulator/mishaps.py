@@ -6,8 +6,8 @@ import numpy as np
 
 from core.model import G0
 from simulator import impacts
-from simulator.impacts import SENSOR_FROM_PIVOT_M, Motion, add, between, smooth, turning, unit
 from simulator.motion import FINE_HZ, Array, band, turned
+from simulator.pulses import SENSOR_FROM_PIVOT_M, Motion, add, between, rest, smooth, turning, unit
 
 
 def low_side(rng: np.random.Generator) -> Motion:
@@ -42,7 +42,7 @@ def low_side(rng: np.random.Generator) -> Motion:
     )
     shake = np.stack([band(rng, len(t), FINE_HZ, 1.0, 40.0) for _ in range(3)], 1)
     f += sliding[:, None] * (shake * rng.uniform(0.4, 1.0) / np.sqrt(3) + [-friction, 0.0, 0.0])
-    stirring = impacts.rest(rng, f, t, impact_s + last_s)
+    stirring = rest(rng, f, t, impact_s + last_s)
     up = turned(axis, np.array([tilt]))[0]
     return impacts.instead(f, 0.3, impact_s, "lie", up, stirring, turning(axis, angle))
 

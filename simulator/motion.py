@@ -152,6 +152,12 @@ def turned(axis: Array, angle_rad: Array) -> Array:
     return np.asarray(up * c + np.cross(axis, up) * s + axis * (axis @ up) * (1 - c))
 
 
+def rotated(axis: Array, angle_rad: Array, v: Array) -> Array:
+    """(n, 3) the vectors (n, 3), each turned by its angle (n,) about a fixed unit axis (Rodrigues)."""
+    c, s = np.cos(angle_rad)[:, None], np.sin(angle_rad)[:, None]
+    return np.asarray(v * c + np.cross(axis, v) * s + axis * (v @ axis)[:, None] * (1 - c))
+
+
 def rotation(rotvec: Array) -> Array:
     """(3, 3) the rotation by |rotvec| radians about rotvec (Rodrigues)."""
     angle = float(np.linalg.norm(rotvec))
