@@ -14,6 +14,7 @@ _HARD_PEAK_G = 4.0
 _NO_GRAVITY_G = 4.0
 """Median of the resultant over 0.6 s that no tumble reaches: m/s² sent as g reads 9.8."""
 _LYING_DEG = 65.0
+"""Who stumbles and catches himself bends by 50° to 63° for up to 2 s; who fell gently lay at 85° or more."""
 _STANDS_OUT = 1.2
 _UPSET_G, _UPSET = 0.2, 1.5
 """What is around a lone sample must shake at least so much, and so many times as much as before."""
@@ -139,13 +140,14 @@ def _confirms(f: dict[str, float], p: Params, strike: bool, fall: bool, horizon_
     if not soon or not (strike or fall):
         return False
     if strike or is_hard(f, p):
-        if late >= p.tilt_deg and max(soon) >= p.tilt_deg:
+        sure = strike or late >= _LYING_DEG or horizon_s >= 6 or cut
+        if sure and late >= p.tilt_deg and max(soon) >= p.tilt_deg:
             return True
         if _turned_at_once(f) and (late >= p.upright_deg or (cut and late != late)):
             return True
         rode = f["riding"] == 1 or f["vibration_before_g"] >= p.riding_vibration_g
         return strike and horizon_s >= 10 and rode and late >= 15 and f.get("still_s", nan) >= 6
-    return _at_least(f, "tilt_3s_deg", p.tilt_deg) and late >= p.tilt_deg
+    return _at_least(f, "tilt_3s_deg", _LYING_DEG) and late >= _LYING_DEG
 
 
 def _contradiction(f: dict[str, float], p: Params, horizon_s: float) -> Stage | None:
