@@ -57,4 +57,11 @@ async def sign_out(_request: web.Request, desk: Desk, by: Person) -> web.Respons
 
 
 def _session(desk: Desk, name: str, display_name: str) -> dict[str, str]:
-    return {"name": name, "display_name": display_name, "tiles_url": desk.config.web.tiles_url}
+    given = desk.config.web
+    return {
+        "name": name,
+        "display_name": display_name,
+        "tiles_url": given.tiles_url,
+        "tiles_datum": given.tiles_datum,
+        "tiles_attribution": given.tiles_attribution,
+    }

@@ -14,7 +14,11 @@ class Browsers:
         self.hosts: set[str] = set()
 
     def open(self, url: str, *, lang: str = "zh", **options: object) -> Page:
-        given = {"viewport": {"width": 1440, "height": 900}, "timezone_id": "Asia/Shanghai"} | options
+        given = {
+            "viewport": {"width": 1440, "height": 900},
+            "timezone_id": "Asia/Shanghai",
+            "color_scheme": "dark",
+        } | options
         context = self.chromium.new_context(**given)  # type: ignore[arg-type]
         context.set_default_timeout(10_000)
         context.add_init_script(

@@ -145,7 +145,12 @@ class RealDesk:
     """The desk on a free port, and a worker's way to talk to it."""
 
     def __init__(
-        self, folder: Path, accounts: Accounts, riders: str = "", robot: Robot | None = None
+        self,
+        folder: Path,
+        accounts: Accounts,
+        riders: str = "",
+        robot: Robot | None = None,
+        web: dict[str, object] | None = None,
     ) -> None:
         self.loop = Loop()
         book = folder / "alerts.db"
@@ -177,7 +182,7 @@ class RealDesk:
                     "channels": channels,
                     "public_url": "https://desk.example.org",
                 },
-                "web": {"port": 0},
+                "web": {"port": 0} | (web or {}),
             }
         )
         self.passwords = accounts.passwords

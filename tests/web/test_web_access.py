@@ -57,7 +57,13 @@ async def test_every_route_asks_for_the_right_caller(desk: Running) -> None:
 async def test_signing_in_names_the_person_and_signing_out_ends_it(desk: Running) -> None:
     person = await desk.person("wang")
     async with person.get("/api/v1/session") as answer:
-        assert await answer.json() == {"name": "wang", "display_name": "王芳", "tiles_url": ""}
+        assert await answer.json() == {
+            "name": "wang",
+            "display_name": "王芳",
+            "tiles_url": "",
+            "tiles_datum": "wgs84",
+            "tiles_attribution": "",
+        }
     cookies = {c.key: c.value for c in person.cookie_jar}
     assert (await person.delete("/api/v1/session")).status == 204
     async with desk.client().get("/api/v1/session", cookies=cookies) as answer:

@@ -7,7 +7,7 @@ import { announce, tickAll } from "./dom.js";
 import { setPolicy } from "./escalation.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
-import { setTilesUrl } from "./map.js";
+import { setTiles } from "./map.js";
 import { TEST, severityWord, who } from "./pieces.js";
 import { showSignIn } from "./signin.js";
 import { Siren } from "./sound.js";
@@ -60,7 +60,7 @@ async function signOut() {
 
 function start(person) {
   localStorage.setItem(SIGNED_IN, "1");
-  setTilesUrl(person.tiles_url);
+  setTiles(person);
   store.me = person;
   feed = new Feed(take, (state) => {
     if (state.state === "refused") expired();

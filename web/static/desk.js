@@ -22,6 +22,7 @@ export class Desk {
   #header = h("header", { class: "top" });
   #sound = h("span", { class: "sound" });
   #main = h("main", { class: "desk" });
+  #hint = h("p", { class: "choose" });
   #stop = new AbortController();
 
   // `given`: store, siren, feed, actions, language(), signOut().
@@ -43,7 +44,7 @@ export class Desk {
       fleet: new FleetMap(store, acts.open, params("fleet")), history: new History(params("history")), handover: new Handover(store),
       stats: new Statistics(params("stats")), channels: new Channels(store),
     };
-    this.#main.append(this.queue.root, h("div", { class: "side" }, this.incident.root, Object.values(this.views).map((view) => view.root)));
+    this.#main.append(this.queue.root, h("div", { class: "side" }, this.#hint, this.incident.root, Object.values(this.views).map((view) => view.root)));
     root.replaceChildren(this.#header, this.banner.root, this.#main);
     const { signal } = this.#stop;
     addEventListener("hashchange", () => this.#follow(), { signal });
@@ -131,8 +132,9 @@ export class Desk {
     const { store, language, signOut } = this.#given;
     const tab = (name, label, change) => h("button", {
       type: "button", class: "tab", "data-view": name, "aria-pressed": String((this.where.view ?? "alerts") === name), onclick: () => this.go(change),
-    }, label);
+    }, h("span", { class: "long" }, label), h("span", { class: "short" }, t(`short.${name}`)));
     this.#showSound();
+    this.#hint.replaceChildren(t("choose"), h("kbd", {}, "U"));
     this.#header.replaceChildren(
       h("div", { class: "bar" },
         h("span", { class: "brand" }, t("brand")),

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { HelmetTable } from "./helmets.js";
 import { t, term } from "./i18n.js";
-import { makeMap } from "./map.js";
+import { makeMap, onMap } from "./map.js";
 import { TEST, who } from "./pieces.js";
 import { FINAL, UNTAKEN } from "./store.js";
 import { age, now_us } from "./time.js";
@@ -57,7 +57,7 @@ const CanvasLayer = L.Layer.extend({
       this.canvas.style.height = `${y}px`;
       const context = this.canvas.getContext("2d");
       context.scale(ratio, ratio);
-      this.paint(context, (lat, lon) => map.latLngToContainerPoint([lat, lon]), x, y);
+      this.paint(context, (lat, lon) => map.latLngToContainerPoint(onMap(lat, lon)), x, y);
     });
   },
 });
@@ -105,8 +105,8 @@ export class FleetMap {
   }
 
   fit() {
-    const helmets = [...this.#store.helmets.values()].filter((helmet) => helmet.lat_deg !== null).map((helmet) => [helmet.lat_deg, helmet.lon_deg]);
-    const spots = helmets.concat(this.#marked().map((alert) => [alert.position.lat_deg, alert.position.lon_deg]));
+    const helmets = [...this.#store.helmets.values()].filter((helmet) => helmet.lat_deg !== null).map((helmet) => onMap(helmet.lat_deg, helmet.lon_deg));
+    const spots = helmets.concat(this.#marked().map((alert) => onMap(alert.position.lat_deg, alert.position.lon_deg)));
     if (!spots.length || !this.#map.getSize().y) return;
     this.#map.fitBounds(L.latLngBounds(spots).pad(0.08), { maxZoom: 15, animate: false });
     // Alerts are known before helmets are; the view settles once both are there.
@@ -198,7 +198,7 @@ export class FleetMap {
   }
 
   #find(helmet) {
-    const at = [helmet.lat_deg, helmet.lon_deg];
+    const at = onMap(helmet.lat_deg, helmet.lon_deg);
     this.#map.setView(at, Math.max(this.#map.getZoom(), 15), { animate: false });
     this.#card(at, { helmet, state: rideState(helmet, now_us()) });
   }

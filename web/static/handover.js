@@ -72,7 +72,7 @@ function section(key, alerts, none, tone) {
 
 function list(alerts) {
   return h("ul", { class: "brief" }, alerts.slice(0, LISTED).map((alert) => h("li", {},
-    h("a", { href: `#alert=${alert.id}` }, severityBadge(alert), " ", h("b", {}, who(alert)), " ", term("kind", alert.kind)),
+    severityBadge(alert), h("a", { href: `#alert=${alert.id}` }, h("b", {}, who(alert)), " ", term("kind", alert.kind)),
     phoneLink(alert.rider), tags(alert), ageOf(alert.occurred_us),
     alert.state === "acknowledged" && ticking(() => t("touched", { span: age(touched_us(alert)) }), { class: "muted" }),
     alert.owner && h("span", { class: "owner" }, alert.owner))),

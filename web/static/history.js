@@ -34,6 +34,7 @@ export class History {
   #go;
   #asked = 0;
   #shown = null;
+  #unfolded = false;
   #form = h("form", { class: "history-filters", onsubmit: (event) => event.preventDefault() });
   #rows = h("tbody", {});
   #note = h("p", { class: "muted", role: "status" });
@@ -59,9 +60,21 @@ export class History {
       h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
       h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
-    this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#form, this.#note),
+    this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#fold(), this.#form, this.#note),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));
     this.#load(null);
+  }
+
+  // On a phone the filters are folded, until somebody wants them or some are set.
+  #fold() {
+    const mark = () => {
+      button.setAttribute("aria-expanded", String(this.#unfolded));
+      this.#form.classList.toggle("folded", !this.#unfolded);
+    };
+    const button = h("button", { type: "button", class: "small fold", onclick: () => { this.#unfolded = !this.#unfolded; mark(); } }, t("filters_show"));
+    this.#unfolded ||= Object.keys(this.#shown.wanted).length > 0;
+    mark();
+    return button;
   }
 
   #field(name, field, value) {
@@ -116,7 +129,7 @@ async function verify(event) {
 function row(alert) {
   return h("tr", { "data-id": alert.id },
     h("td", {}, h("a", { href: `#alert=${alert.id}` }, clock(alert.occurred_us))),
-    h("td", {}, severityBadge(alert), " ", term("kind", alert.kind), " ", tags(alert)),
+    h("td", {}, h("span", { class: "tags" }, severityBadge(alert), term("kind", alert.kind), tags(alert))),
     h("td", {}, who(alert), alert.rider && h("small", { class: "muted" }, ` ${alert.helmet}`)),
     h("td", {}, h("span", { class: `state ${alert.state}` }, term("state", alert.state)), alert.resolution && h("small", {}, ` ${term("reason", alert.resolution.reason)}`)),
     h("td", {}, alert.owner ?? alert.resolution?.by ?? "–"),

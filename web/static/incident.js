@@ -103,12 +103,12 @@ export class Incident {
     this.root.replaceChildren(
       h("header", { class: "incident-head" },
         h("button", { type: "button", class: "small back", onclick: () => this.#actions.back() }, t("back")),
-        p.title, h("div", { class: "incident-who" }, p.who, p.late, pack(this.id)), h("div", { class: "incident-acts" }, p.state, p.buttons)),
+        p.title, h("div", { class: "incident-who" }, p.who, p.late), h("div", { class: "incident-acts" }, p.state, p.buttons)),
       p.why, p.notes, p.checklist.root,
       h("div", { class: "incident-grid" },
         h("div", { class: "incident-column" },
           h("section", { class: "card times-card" }, p.times, p.impacts, p.facts),
-          h("section", { class: "card record-card" }, h("h2", {}, t("timeline")), form, p.record)),
+          h("section", { class: "card record-card" }, h("div", { class: "record-head" }, h("h2", {}, t("timeline")), pack(this.id)), form, p.record)),
         // Trace and place stand in the first screen, also on a small one.
         h("div", { class: "incident-column seen" }, h("section", { class: "card trace-card" }, this.#chart.root), this.#map.root),
         p.nearby.root, p.ledger, p.evidence));
@@ -129,7 +129,7 @@ export class Incident {
       h("strong", { class: "rider" }, who(alert)),
       alert.rider ? phoneLink(alert.rider) || h("span", { class: "muted" }, t("no_phone")) : h("span", { class: "muted" }, t("unbound")),
       h("span", { class: "muted" }, alert.rider ? alert.helmet : "")]);
-    p.late.replaceChildren(ageOf(alert.occurred_us), h("span", {}, tags(alert)));
+    p.late.replaceChildren(ageOf(alert.occurred_us), h("span", { class: "tags" }, tags(alert)));
     p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
     p.notes.replaceChildren(...notes(alert));

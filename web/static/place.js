@@ -1,8 +1,9 @@
 // Where an incident was: a map with a circle of accuracy, coordinates to copy, the age of the fix and its datum.
 
 import { copy, h } from "./dom.js";
+import { toGcj02 } from "./gcj02.js";
 import { t, term } from "./i18n.js";
-import { makeMap } from "./map.js";
+import { makeMap, mapDatum, onMap } from "./map.js";
 import { fineSpan } from "./time.js";
 
 const L = globalThis.L;
@@ -27,15 +28,17 @@ export class PlaceMap {
       return;
     }
     this.#box.hidden = false;
-    const at = [position.lat_deg, position.lon_deg];
-    const coordinates = `${at[0].toFixed(6)}, ${at[1].toFixed(6)}`;
+    const at = onMap(position.lat_deg, position.lon_deg);
+    const coordinates = text([position.lat_deg, position.lon_deg]);
+    const chinese = text(toGcj02(position.lat_deg, position.lon_deg));
     this.#words.replaceChildren(
       h("strong", { class: "coordinates" }, coordinates), " ",
-      h("button", { type: "button", class: "small", onclick: () => copy(coordinates, t("copied")) }, t("copy")),
+      h("button", { type: "button", class: "small", onclick: () => copy(coordinates, t("copied", { datum: "WGS-84" })) }, t("copy")), " ",
+      chinese !== coordinates && h("button", { type: "button", class: "small", id: "copy-gcj02", title: chinese, onclick: () => copy(chinese, t("copied", { datum: "GCJ-02" })) }, t("copy_gcj02")),
       h("span", { class: "place-facts" },
         h("span", {}, position.accuracy_m === null ? t("accuracy_none") : t("accuracy", { m: Math.round(position.accuracy_m) })), " · ",
         h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: fineSpan(position.age_s) })), " · ",
-        h("span", { class: "muted" }, t("datum"))),
+        h("span", { class: "muted" }, t(`datum.${mapDatum()}`))),
     );
     const first = this.#map === null;
     if (first) this.#map = makeMap(this.#box);
@@ -55,11 +58,15 @@ export class PlaceMap {
     if (!this.#map) return;
     const ink = getComputedStyle(document.documentElement).getPropertyValue("--good").trim();
     this.#helpers = L.layerGroup(helpers.map((helper) =>
-      L.circleMarker([helper.lat_deg, helper.lon_deg], { radius: 6, color: ink, weight: 3, dashArray: "3 2", fillOpacity: 0.2 })
+      L.circleMarker(onMap(helper.lat_deg, helper.lon_deg), { radius: 6, color: ink, weight: 3, dashArray: "3 2", fillOpacity: 0.2 })
         .bindTooltip(h("span", {}, `${term("helper", helper.kind)} ${helper.name}`)))).addTo(this.#map);
   }
 
   destroy() {
     this.#map?.remove();
   }
+}
+
+function text([lat_deg, lon_deg]) {
+  return `${lat_deg.toFixed(6)}, ${lon_deg.toFixed(6)}`;
 }

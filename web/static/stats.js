@@ -107,7 +107,7 @@ function detectors(found) {
   return h("section", { class: "card wide-card", "data-stat": "detectors" }, h("h2", {}, t("per_detector")),
     h("div", { class: "scroll-x", tabindex: 0, role: "region", "aria-label": t("per_detector") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, found.map((each) => h("tr", {},
       h("th", { scope: "row" }, h("code", {}, each.detector || "–")), h("td", { class: "number" }, String(each.count)), h("td", { class: "number" }, String(each.judged)), h("td", { class: "number" }, String(each.false_alarms)),
-      h("td", { class: "number" }, percent(each.false_alarm_share), bar(each.false_alarm_share, "warn"))))))));
+      h("td", { class: "number" }, percent(each.false_alarm_share), bar(each.false_alarm_share, "warn small-bar"))))))));
 }
 
 function count(n) {
