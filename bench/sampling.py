@@ -4,7 +4,7 @@ import csv
 import time
 from pathlib import Path
 
-from app.stack import Stack
+from app.stack import Stack, StackError
 from bench import scrape
 
 EVERY_S = 5.0
@@ -39,7 +39,10 @@ class Sampler:
             return None
         sample = {"t_s": round(t_s, 2)}
         for name in ("worker", "desk", "broker"):
-            found = scrape.process(self._stack.processes[name].pid)
+            try:
+                found = scrape.process(self._stack.processes[name].pid)
+            except StackError as error:
+                raise StackError(f"{name}: {error}\n{self._stack.said(name)}") from None
             sample |= {f"{name}_{key}": round(value, 2) for key, value in found.items()}
         said = scrape.metrics(self._stack)
         sample |= {column: said.get(name, float("nan")) for column, name in _WORKER.items()}

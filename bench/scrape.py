@@ -39,10 +39,12 @@ def process(pid: int) -> dict[str, float]:
         # utime and stime, counted after the name, which may hold spaces (proc_pid_stat(5)).
         times = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
         descriptors = len(list((folder / "fd").iterdir()))
-    except (FileNotFoundError, ProcessLookupError):
+        resident_kb = int(status["VmRSS"].split()[0])
+    except (FileNotFoundError, ProcessLookupError, KeyError):
+        # A process that has ended and was not waited for has no memory.
         raise StackError(f"process {pid} has ended") from None
     return {
-        "rss_mb": int(status["VmRSS"].split()[0]) / 1024,
+        "rss_mb": resident_kb / 1024,
         "fds": descriptors,
         "threads": int(status["Threads"]),
         "cpu_s": sum(map(int, times)) / os.sysconf("SC_CLK_TCK"),
