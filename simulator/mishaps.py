@@ -7,6 +7,7 @@ import numpy as np
 from core.model import G0
 from simulator import impacts
 from simulator.motion import FINE_HZ, Array, band, turned
+from simulator.mount import Mount
 from simulator.pulses import SENSOR_FROM_PIVOT_M, Motion, add, between, rest, smooth, turning, unit
 
 
@@ -124,6 +125,13 @@ def _swung(omega: Array) -> Array:
     arm = SENSOR_FROM_PIVOT_M
     return np.asarray((np.cross(alpha, arm) + np.cross(omega, np.cross(omega, arm))) / G0)
 
+
+ON_THE_HEAD: dict[str, Callable[[np.random.Generator, Mount], Motion]] = {
+    "head_strike": impacts.head_strike,
+    "car_hit": impacts.car_hit,
+    "ride_on": impacts.ride_on,
+}
+"""What strikes a worn helmet so hard that it matters where the sensor sits."""
 
 KINDS: dict[str, Callable[[np.random.Generator], Motion]] = {
     "head_strike": impacts.head_strike,

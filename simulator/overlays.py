@@ -24,6 +24,14 @@ class Overlay:
     peak: npt.NDArray[np.float32] | None = None
     """(n,) largest resultant since the sample before, where the part has a peak detector."""
 
+    def until(self, sample: int) -> "Overlay":
+        """The part of it before the sample of that number."""
+        n = max(0, sample - self.start)
+        omega = None if self.omega is None else self.omega[:n]
+        return Overlay(
+            self.start, self.f[:n], self.keep[:n], omega, None if self.peak is None else self.peak[:n]
+        )
+
 
 def laid(motion: Motion, part: Part, up: Array, start_s: float) -> Overlay:
     """What a part makes of a motion that starts at `start_s` on a helmet with `up` (3,) upwards."""
@@ -52,4 +60,7 @@ def straightened(lay: Array, part: Part, t_s: float) -> Overlay:
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     keep = np.clip((np.arange(2 * rate) / rate - 1.6) / 0.4, 0, 1)
     f = up * (1 - keep[:, None])
-    return Overlay(first, f.astype(np.float32), keep.astype(np.float32))
+    omega = None
+    if part.gyro_rad_s:  # up' = -omega x up, with nothing about the vertical
+        omega = (-np.cross(up, np.gradient(up, 1 / rate, axis=0))).astype(np.float32)
+    return Overlay(first, f.astype(np.float32), keep.astype(np.float32), omega)

@@ -1,4 +1,4 @@
-"""A rider's day: streets of a grid city, stops at crossings, deliveries on foot, and what befalls them.
+"""A rider: streets of a grid city, stops at crossings, deliveries on foot, and what befalls them.
 
 Everything is drawn from the rider's own random numbers and happens in simulated time, so a rider does the
 same whoever else rides and however busy the machine is.
@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator import impacts, mishaps
-from simulator.everyday import STATE, speed
+from simulator import city, handling, impacts, mishaps
+from simulator.everyday import BOX, HANDLEBAR, HEAD
+from simulator.legs import Pace, set_off, speed_at, stand_here
 from simulator.motion import VEHICLES, Array, Obstacle
+from simulator.mount import LINER, MOUNTS
+from simulator.overlays import Overlay, laid, straightened
+from simulator.pulses import Motion
 from simulator.scenario import Happening, Scenario
-from simulator.sensor import Part, peaks, sampled, sampled_gyro
+from simulator.sensor import Part
 
 Activity = Literal["ride", "walk", "stand", "park", "lie"]
 
-BLOCK_EAST_M, BLOCK_NORTH_M = 240.0, 180.0
-_BLOCKS = 16
 _AHEAD_S = 120.0
 """How long before a happening the rider gets ready for it: longer than any leg with its stop."""
 _LEAD_S = 2.6
@@ -48,28 +49,6 @@ def _needs(h: Happening) -> Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
-    """A motion as one helmet's part measures it."""
-
-    start: int
-    """Number of its first sample."""
-    f: npt.NDArray[np.float32]
-    keep: npt.NDArray[np.float32]
-    omega: npt.NDArray[np.float32] | None = None
-    """(n, 3) rad/s, where the part has a gyroscope."""
-    peak: npt.NDArray[np.float32] | None = None
-    """(n,) largest resultant since the sample before, where the part has a peak detector."""
-
-    def until(self, sample: int) -> "Overlay":
-        """The part of it before the sample of that number."""
-        n = max(0, sample - self.start)
-        omega = None if self.omega is None else self.omega[:n]
-        return Overlay(
-            self.start, self.f[:n], self.keep[:n], omega, None if self.peak is None else self.peak[:n]
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Truth:
     """Something that really happened, in seconds of the helmet's own time."""
 
@@ -90,18 +69,25 @@ class Rider:
         self._due = sorted((h for h in scenario.happenings if h.helmet == index), key=lambda h: h.t_s)
         self._happened = 0
         self._spots: list[float] = []
-        self._settle: tuple[float, impacts.Motion] | None = None
+        self._settle: tuple[float, Motion] | None = None
         self._up_after_s: float | None = None
         self._obstacle_s = -math.inf
         group = scenario.group(index)
-        self._hangs = group is not None and group.hangs
+        self._carried = HEAD
+        if group and (group.hangs or group.boxed):
+            self._carried = HANDLEBAR if group.hangs else BOX
+        self._sits = MOUNTS[group.sensor] if group else LINER
+        row["rattle"] = self._sits.rattle
         self.overlays: list[Overlay] = []
         self.truths: list[Truth] = []
         self.said: list[tuple[float, Literal["sos", "ok", "worn", "not_worn"]]] = []
-        self.worn = not self._hangs
-        self._crossing = tuple(int(c) for c in self._rng.integers(-_BLOCKS, _BLOCKS + 1, 2))
-        self._heading = (1, 0)
-        row["x_m"], row["y_m"] = self._crossing[0] * BLOCK_EAST_M, self._crossing[1] * BLOCK_NORTH_M
+        self.worn = self._carried == HEAD
+        self.covered = self.powered = True
+        """Whether the helmet has network, and whether its battery lets it live."""
+        east, north = (int(c) for c in self._rng.integers(-city.BLOCKS, city.BLOCKS + 1, 2))
+        self._crossing: city.Crossing = (east, north)
+        self._heading: city.Heading = (1, 0)
+        row["x_m"], row["y_m"] = city.place(self._crossing)
         row["offset"] = self._rng.integers(0, 2**30)
         row["vehicle"] = self._rng.integers(len(VEHICLES))
         if group and group.vehicle:
@@ -111,11 +97,14 @@ class Rider:
         rides = self._rng.random() < scenario.riding
         if group and group.riding is not None:
             rides = group.riding
-        self._begin(self._wanted(0.0) or ("ride" if rides or self._hangs else other), 0.0)
-        # Nobody starts at the same moment of what they do.
-        self._until_s *= self._rng.uniform(0.2, 1)
+        self._start("ride" if rides or not self.worn else other)
         self.said.clear()
         self.next_s = 0.0
+
+    def _start(self, activity: Activity) -> None:
+        self._begin(self._wanted(0.0) or activity, 0.0)
+        # Nobody starts at the same moment of what they do.
+        self._until_s *= self._rng.uniform(0.2, 1)
 
     @property
     def crashed(self) -> bool:
@@ -169,8 +158,8 @@ class Rider:
 
     def _begin(self, activity: Activity, t_s: float, up: Array | None = None, stir_g: float = 0.0) -> None:
         rng, row = self._rng, self._row
-        self.activity = activity
         self._stand_here()
+        self.activity = activity
         amplitudes = {  # sway in rad, small motion in g, steps as a share of a brisk walk's
             "ride": (rng.uniform(0.03, 0.08), rng.uniform(0.01, 0.03), 0.0),
             "walk": (rng.uniform(0.04, 0.08), 0.03, rng.uniform(0.6, 1.3)),
@@ -179,7 +168,9 @@ class Rider:
             "lie": (0.0, stir_g, 0.0),
         }
         row["sway"], row["stir_g"], row["walk"] = amplitudes[activity]
-        if up is None:
+        if self._carried != HEAD:
+            self._hang()
+        elif up is None:
             self._straighten(t_s)
         else:
             row["up"] = up
@@ -192,34 +183,32 @@ class Rider:
             "lie": (120, 240),
         }
         self._until_s = t_s + rng.uniform(*lasts[activity])
-        worn = activity != "park" and not self._hangs
-        if worn != self.worn:
-            self.worn = worn
-            self.said.append((t_s, "worn" if worn else "not_worn"))
+        self._wear(activity != "park" and self._carried == HEAD, t_s)
         if activity == "ride":
             self._leg(t_s)
 
+    def _wear(self, worn: bool, t_s: float) -> None:
+        if worn != self.worn:
+            self.worn = worn
+            self.said.append((t_s, "worn" if worn else "not_worn"))
+
+    def _hang(self) -> None:
+        """The helmet rides along unworn: it swings by its strap, or lies in the box and rocks with it."""
+        own = np.random.default_rng((*self._seed, 1 << 20))
+        self._row["carried"] = self._carried
+        if self._carried == HANDLEBAR:
+            self._row["up"], self._row["sway"] = handling.hanging(own), 0.3 * np.radians(own.uniform(5, 12))
+        else:
+            self._row["up"], self._row["sway"] = handling.lying(own), own.uniform(0.02, 0.05)
+
     def _straighten(self, t_s: float) -> None:
-        """A helmet that lay some other way is turned upright within two seconds, carrying 1 g all the while."""
         lay = self._row["up"].copy()
         self._row["up"] = (0, 0, 1)
-        if lay[2] > 0.999:
-            return
-        rate = self._part.rate_hz
-        first = math.ceil(t_s * rate - 1e-6)
-        s = np.clip((np.arange(2 * rate) / rate - 0.1) / 1.5, 0, 1)[:, None]
-        s = s * s * (3 - 2 * s)
-        up = (1 - s) * lay + s * self._row["up"]
-        up /= np.linalg.norm(up, axis=1, keepdims=True)
-        keep = np.clip((np.arange(2 * rate) / rate - 1.6) / 0.4, 0, 1)
-        f = up * (1 - keep[:, None])
-        self.overlays.append(Overlay(first, f.astype(np.float32), keep.astype(np.float32)))
+        if lay[2] <= 0.999:
+            self.overlays.append(straightened(lay, self._part, t_s))
 
     def _stand_here(self) -> None:
-        row = self._row
-        row["x_m"] += row["east"] * row["went_m"]
-        row["y_m"] += row["north"] * row["went_m"]
-        row["went_m"] = row["v_in"] = row["v_out"] = row["v_cruise"] = 0.0
+        stand_here(self._row)
         self._spots.clear()
 
     def _leg(self, t_s: float, *, stop: bool = False) -> None:
@@ -230,42 +219,30 @@ class Rider:
         if self._settle is None:  # who is falling has stopped for good
             row["halt_s"] = np.inf
         x, y = float(row["x_m"]), float(row["y_m"])
-        self._heading = self._turn()
+        self._heading = city.wander(rng, self._crossing, self._heading)
         self._crossing = (self._crossing[0] + self._heading[0], self._crossing[1] + self._heading[1])
-        east = self._crossing[0] * BLOCK_EAST_M - x
-        north = self._crossing[1] * BLOCK_NORTH_M - y
-        length = max(60.0, math.hypot(east, north))
-        row["east"], row["north"] = east / length, north / length
+        east, north = city.place(self._crossing)
+        length = max(60.0, math.hypot(east - x, north - y))
         cruise, up, down = rng.uniform(5.0, 10.5), rng.uniform(0.8, 1.5), rng.uniform(1.2, 2.5)
         stops = rng.random() < 0.3 and self._wanted(t_s) != "ride"
         wait_s = rng.uniform(5, 40)
         if rng.random() < 0.05:
             down = rng.uniform(4.5, 6.5)  # a hard stop: half a g
         v_out = 0.0 if stop or stops else 0.8 * cruise
-        cruise = max(cruise, v_in)
-        ramps = (cruise**2 - v_in**2) / (2 * up) + (cruise**2 - v_out**2) / (2 * down)
-        lasts = (cruise - v_in) / up + (cruise - v_out) / down + max(0.0, length - ramps) / cruise
-        row["leg_s"], row["leg_end_s"] = t_s, t_s + lasts
-        row["v_in"], row["v_cruise"], row["v_out"] = v_in, cruise, v_out
-        row["speed_up"], row["slow_down"] = up, down
-        row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
+        pace = Pace(v_in, max(cruise, v_in), v_out, up, down)
+        lasts = set_off(row, t_s, ((east - x) / length, (north - y) / length), pace, length)
         self._leg_over_s = t_s + lasts + (wait_s if v_out == 0 and not stop else 0.0)
-        spots = rng.uniform(t_s + 5, t_s + lasts - 3, rng.poisson(self._rough_spots_per_h * lasts / 3600))
+        self._strew(t_s, lasts)
+
+    def _strew(self, t_s: float, lasts_s: float) -> None:
+        """How rough the stretch is, and bumps, potholes and kerbs on it."""
+        rng = self._rng
+        self._row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
+        spots = rng.uniform(t_s + 5, t_s + lasts_s - 3, rng.poisson(self._rough_spots_per_h * lasts_s / 3600))
         self._spots = sorted(float(s) for s in spots if s > t_s + _LEAD_S)
 
-    def _turn(self) -> tuple[int, int]:
-        """Straight on, or left, or right; never back, and back towards the middle at the edge of the city."""
-        ahead = self._heading
-        choices = [ahead, ahead, (-ahead[1], ahead[0]), (ahead[1], -ahead[0])]
-        chosen = choices[int(self._rng.integers(4))]
-        for axis in (0, 1):
-            if abs(self._crossing[axis] + chosen[axis]) > _BLOCKS:
-                inwards = -1 if self._crossing[axis] > 0 else 1
-                return (inwards, 0) if axis == 0 else (0, inwards)
-        return chosen
-
     def _speed(self, t_s: float) -> float:
-        return float(speed(np.array([self._row], STATE), np.array([[t_s]]))[0, 0])
+        return speed_at(self._row, t_s)
 
     def _happen(self, t_s: float, h: Happening) -> None:
         if t_s < h.t_s - _LEAD_S:
@@ -297,12 +274,14 @@ class Rider:
         if h.ok_after_s is not None:
             self.said.append((impact_s + h.ok_after_s, "ok"))
 
-    def _motion(self, h: Happening, rng: np.random.Generator, t_s: float) -> impacts.Motion:
+    def _motion(self, h: Happening, rng: np.random.Generator, t_s: float) -> Motion:
         if h.splice:
             return h.splice.motion(rng)
         if h.kind in _OBSTACLES:
             v = max(2.0, self._speed(max(h.t_s, t_s)))
             return impacts.rough_spot(rng, v, VEHICLES[int(self._row["vehicle"])], _OBSTACLES[h.kind])
+        if h.kind in mishaps.ON_THE_HEAD:
+            return mishaps.ON_THE_HEAD[h.kind](rng, self._sits)
         return mishaps.KINDS[h.kind](rng)
 
     def _stop_hard(self, at_s: float) -> None:
@@ -314,7 +293,7 @@ class Rider:
         self._until_s = max(self._until_s, self._leg_over_s + 1.0)
         self._spots.clear()
 
-    def _strike(self, impact_s: float, motion: impacts.Motion) -> None:
+    def _strike(self, impact_s: float, motion: Motion) -> None:
         self._overlay(impact_s - motion.impact_s, motion)
         if motion.then == "lie":
             self._row["halt_v"] = self._speed(impact_s)
@@ -327,20 +306,8 @@ class Rider:
             rest = math.ceil((impact_s + _REST_S) * self._part.rate_hz)
             self.overlays[:-1] = [o.until(rest) for o in self.overlays[:-1]]
 
-    def _overlay(self, start_s: float, motion: impacts.Motion) -> None:
-        exact = start_s * self._part.rate_hz
-        first = math.ceil(exact)
-        f = sampled(motion.f + motion.keep[:, None] * self._row["up"], self._part, first - exact)
-        keep = sampled(np.repeat(motion.keep[:, None], 3, 1), self._part, first - exact)[:, 0]
-        # Gravity went through the chain so that it clips with the motion; everyday motion brings its own.
-        f = f - keep[:, None] * self._row["up"].astype(np.float32)
-        omega = peak = None
-        if self._part.gyro_rad_s:
-            turn = np.zeros_like(motion.f) if motion.omega is None else motion.omega
-            omega = sampled_gyro(turn, self._part, first - exact)
-        if self._part.peak_g:
-            peak = peaks(motion.f + motion.keep[:, None] * self._row["up"], self._part, first - exact)
-        self.overlays.append(Overlay(first, f, keep, omega, peak))
+    def _overlay(self, start_s: float, motion: Motion) -> None:
+        self.overlays.append(laid(motion, self._part, self._row["up"].copy(), start_s))
 
     def _cross_spot(self, t_s: float, spot_s: float) -> None:
         v = self._speed(spot_s)
@@ -348,7 +315,7 @@ class Rider:
             motion = impacts.rough_spot(self._rng, v, VEHICLES[int(self._row["vehicle"])])
             self._overlay(max(spot_s, t_s + 0.3) - motion.impact_s, motion)
 
-    def _come_to_rest(self, t_s: float, motion: impacts.Motion) -> None:
+    def _come_to_rest(self, t_s: float, motion: Motion) -> None:
         self._begin("lie" if motion.then == "lie" else "park", t_s, motion.up, motion.stirring_g)
         if motion.then == "lie" and self._up_after_s is not None:
             # Not before the fall's own motion has ended.

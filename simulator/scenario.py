@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from simulator.day import Shift
 from simulator.faults import NO_FAULTS, ClockFault, Faults, Flat, Reboot, SensorFault, Spell
 from simulator.sensor import FAST, HIGH_G, STANDARD, Part
 from simulator.splice import Expected, Splice
@@ -106,6 +107,12 @@ class Group:
     wear_sensor: bool | None = None
     hangs: bool = False
     """On the handlebar of a vehicle that rides, not worn."""
+    boxed: bool = False
+    """In the delivery box of a vehicle that rides, not worn."""
+    sensor: Literal["liner", "shell"] = "liner"
+    """Where the accelerometer sits."""
+    day: Shift | None = None
+    """A whole working day, instead of riding on and on."""
 
 
 @dataclass(frozen=True, slots=True)
