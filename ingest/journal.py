@@ -85,7 +85,7 @@ class Journal:
             os.close(self._lock)
             raise
         # Telemetry waiting, oldest first: (id, bytes, rows), so that the bound costs no query.
-        self._blocks = {
+        self._blocks: dict[int, tuple[int, int]] = {
             i: (size, rows)
             for i, size, rows in self._db.execute("SELECT id, length(block), rows FROM telemetry ORDER BY id")
         }
