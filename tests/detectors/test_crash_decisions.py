@@ -56,6 +56,30 @@ def test_a_fall_without_a_head_strike_is_confirmed_by_turning_and_lying_still():
     assert said[-1].kind == Kind.FALL
 
 
+def stumble(peak_g, bend_deg, bent_s=2.4):
+    """Somebody trips, bends that far for so long, and walks on upright."""
+    rng = np.random.default_rng(3)
+    bent = np.radians(bend_deg)
+    held = np.array([np.sin(bent), 0.0, np.cos(bent)]) + rng.normal(0, 0.01, (round(bent_s * 100), 3))
+    acc = np.concatenate([ride(8, rng, 0.02), held, ride(8, rng, 0.02)])
+    hit = blow(peak_g, 0.25)
+    acc[800 : 800 + len(hit)] += hit
+    return to_counts(acc)
+
+
+@pytest.mark.parametrize("bend_deg", [52, 58, 64])
+@pytest.mark.parametrize("peak_g", [3.5, 5.0])
+def test_who_stumbles_and_bends_for_two_seconds_has_not_fallen(peak_g, bend_deg):
+    found = detect_recording(stumble(peak_g, bend_deg) * SCALE_G, 100, full_scale_g=16)
+    assert all(i.confirmed_at_s is None for i in found)
+
+
+@pytest.mark.parametrize("peak_g", [3.5, 5.0])
+def test_who_stays_down_has(peak_g):
+    (found,) = detect_recording(stumble(peak_g, 80, bent_s=12) * SCALE_G, 100, full_scale_g=16)
+    assert found.confirmed_at_s is not None
+
+
 def test_lying_down_gently_is_no_fall():
     rng = np.random.default_rng(0)
     turn = np.linspace(0, np.pi / 2, 120)[:, None]
