@@ -30,9 +30,6 @@ from simulator.ledger import read_ledger
 from simulator.scenario import load as load_scenario
 from storage import open_store
 
-_SETTLE_S = 12.0
-"""After the last frame: the last decision about a crash is due 10 s after it."""
-
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -81,8 +78,7 @@ def ride(stack: Stack, helmets: int, seconds: float) -> dict[str, Any]:
             queue.append(metrics(stack)["helmetwatch_queue_messages"])
         if riding.returncode:
             raise StackError(f"the fleet ended with code {riding.returncode}:\n{stack.said('fleet')}")
-        time.sleep(_SETTLE_S)
-        stack.wait("everything is stored", lambda: not metrics(stack)["helmetwatch_telemetry_rows_waiting"])
+        fleet.settle(stack, fleet.acknowledged(ledger_file))
         alerts, seen = desk.alerts(), desk.seen
     ledger = read_ledger(ledger_file)
     store = open_store(load(stack.config).storage)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,11 @@ from scipy import stats
 
 from app.stack import Stack
 from app.watch import Seen
+from bench.scrape import metrics
 from simulator.ledger import Ledger
+
+_DECIDED_S = 12.0
+"""After the last frame: the last decision about a crash is due 10 s after it."""
 
 
 class Reached(NamedTuple):
@@ -29,6 +34,27 @@ def start(
     command += ["--crashes-per-hour", str(crashes_per_h), "--ledger", str(ledger)]
     stack.start("fleet", command)
     return stack.processes.pop("fleet")
+
+
+def acknowledged(ledger: Path) -> int:
+    """How often the broker acknowledged a frame; an hour's ledger need not be held in memory to know."""
+    with ledger.open(encoding="utf-8") as file:
+        return sum(line.startswith('["acked"') for line in file)
+
+
+def settle(stack: Stack, acknowledged: int) -> None:
+    """Waits until the worker has had so many frames, has decided and has stored everything.
+
+    Raises `StackError` where that takes more than 10 minutes.
+    """
+
+    def frames() -> float:
+        return sum(n for name, n in metrics(stack).items() if name.startswith("helmetwatch_frames_total"))
+
+    stack.wait("every frame has come to the worker", lambda: frames() >= acknowledged, 600)
+    time.sleep(_DECIDED_S)
+    stack.wait("everything is stored", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0, 600)
+    stack.wait("the desk has it", lambda: metrics(stack)["helmetwatch_detections_undelivered"] == 0, 600)
 
 
 def reached(seen: list[Seen], ledger: Ledger) -> list[Reached]:

@@ -21,8 +21,6 @@ from bench.sampling import Sample, Sampler, thinned, write_csv
 from bench.victoria import Victoria
 from simulator.ledger import Ledger, read_ledger
 
-_SETTLE_S = 12.0
-"""After the last frame: the last decision about a crash is due 10 s after it."""
 _DRAINED_ROWS_S = 2.0
 """Fewer rows waiting than come in this time: the backlog is gone."""
 _DRAIN_MAX_S = 1800.0
@@ -40,6 +38,7 @@ class Run(NamedTuple):
     samples: list[Sample]
     seen: list[Seen]
     alerts: list[dict[str, Any]]
+    ledger: Ledger
 
 
 @click.command()
@@ -73,8 +72,7 @@ def outage(minutes: float, around: float, helmets: int, crashes_per_hour: float,
                     run = _ride(
                         stack, store, helmets, (around * 60, minutes * 60), crashes_per_hour, status.update
                     )
-                    ledger = read_ledger(stack.folder / "ledger.jsonl")
-                    account = reconcile(ledger, store.keys(), run.alerts)
+                    account = reconcile(run.ledger, store.keys(), run.alerts)
             finally:
                 store.stop()
     except (StackError, subprocess.TimeoutExpired) as error:
@@ -84,10 +82,10 @@ def outage(minutes: float, around: float, helmets: int, crashes_per_hour: float,
         "outage_minutes": minutes,
         "crashes_per_hour": crashes_per_hour,
     }
-    report |= _judged(run, ledger, account, helmets)
+    report |= _judged(run, account, helmets)
     write_csv(out / "outage.csv", thinned(run.samples))
     write_json(out / "outage.json", report)
-    _plot(out / "outage.png", run, fleet.reached(run.seen, ledger))
+    _plot(out / "outage.png", run, fleet.reached(run.seen, run.ledger))
     click.echo(account)
     for phase in PHASES:
         click.echo(f"{phase}: {report['latency'][phase]}")
@@ -132,17 +130,18 @@ def _ride(
             riding.terminate()
             riding.wait(60)
         ends = time.time()
-        time.sleep(_SETTLE_S)
-        stack.wait("all is stored", lambda: (sampler.turn() or {"rows_waiting": 1})["rows_waiting"] == 0, 120)
-        return Run(began, ends, start, sampler.samples, list(desk.seen), desk.alerts())
+        fleet.settle(stack, fleet.acknowledged(ledger))
+        return Run(began, ends, start, sampler.samples, list(desk.seen), desk.alerts(), read_ledger(ledger))
 
 
-def _judged(run: Run, ledger: Ledger, account: Account, helmets: int) -> dict[str, Any]:
+def _judged(run: Run, account: Account, helmets: int) -> dict[str, Any]:
     edges = [*(run.began[phase] for phase in PHASES), run.ends]
-    found = fleet.reached(run.seen, ledger)
+    found = fleet.reached(run.seen, run.ledger)
     latency = {}
     for phase, (begins, ends) in zip(PHASES, itertools.pairwise(edges), strict=True):
         latency[phase] = fleet.latency([a.ms for a in found if begins <= a.sent_us / 1e6 < ends])
+        loads = [s["load_1min"] for s in run.samples if begins <= run.start + s["t_s"] < ends]
+        latency[phase]["load_1min"] = round(sum(loads) / max(len(loads), 1), 2)
     for phase in PHASES[1:]:
         if "p99_ms" in latency[phase] and "p99_ms" in latency["before"]:
             latency[phase]["p99_to_before"] = round(latency[phase]["p99_ms"] / latency["before"]["p99_ms"], 3)

@@ -1,6 +1,7 @@
 """Samples of a running stack: every few seconds, thinned to the largest of half a minute, as CSV."""
 
 import csv
+import os
 import time
 from pathlib import Path
 
@@ -37,7 +38,8 @@ class Sampler:
         t_s = time.monotonic() - self._began
         if self.samples and t_s < self.samples[-1]["t_s"] + EVERY_S:
             return None
-        sample = {"t_s": round(t_s, 2)}
+        # What else the machine does, without which no latency can be judged.
+        sample = {"t_s": round(t_s, 2), "load_1min": round(os.getloadavg()[0], 2)}
         for name in ("worker", "desk", "broker"):
             try:
                 found = scrape.process(self._stack.processes[name].pid)

@@ -20,11 +20,8 @@ from app.watch import Watcher
 from bench import fleet
 from bench.results import out_option, write_json
 from bench.sampling import Sample, Sampler, thinned, write_csv
-from bench.scrape import metrics
 from bench.trend import Trend, trend
 
-_SETTLE_S = 12.0
-"""After the last frame: the last decision about a crash is due 10 s after it."""
 _ACKNOWLEDGE_S, _RESOLVE_S = 10.0, 40.0
 _MUST_BE_FLAT = (
     "worker_rss_mb",
@@ -72,7 +69,13 @@ def soak(minutes: float, helmets: int, crashes_per_hour: float, out: Path) -> No
     write_csv(out / "soak.csv", lines)
     plot(out / "soak.png", lines, trends, begins_s)
     report: dict[str, Any] = {"helmets": helmets, "minutes": minutes, "crashes_per_hour": crashes_per_hour}
-    report |= {"samples": len(samples), "trends_begin_s": begins_s, "ledger": line, "per_hour": {}}
+    report |= {
+        "samples": len(samples),
+        "load_1min": _mean(samples, "load_1min"),
+        "trends_begin_s": begins_s,
+        "ledger": line,
+        "per_hour": {},
+    }
     for name, found in trends.items():
         values = [sample[name] for sample in samples if sample["t_s"] >= begins_s]
         report["per_hour"][name] = {
@@ -109,9 +112,12 @@ def ride(stack: Stack, helmets: int, seconds: float, crashes_per_h: float) -> li
             riding.wait()
         if riding.returncode:
             raise StackError(f"the fleet ended with code {riding.returncode}:\n{stack.said('fleet')}")
-        time.sleep(_SETTLE_S)
-        stack.wait("everything is stored", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0)
+        fleet.settle(stack, fleet.acknowledged(stack.folder / "ledger.jsonl"))
     return sampler.samples
+
+
+def _mean(samples: list[Sample], name: str) -> float:
+    return round(sum(sample[name] for sample in samples) / len(samples), 2)
 
 
 class _Officer:
