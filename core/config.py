@@ -143,6 +143,10 @@ class Embedded(Section):
     """SQLite file of the embedded store."""
     retention_days: Annotated[float, Field(gt=0)] = 14.0
     """Days after which telemetry is deleted."""
+    samples_days: Annotated[float, Field(gt=0)] = 3.0
+    """Days after which raw samples are deleted; keep it short, they show a person's movements."""
+    max_mb: Annotated[int, Field(ge=16)] = 20480
+    """Most room the store takes; beyond it the oldest telemetry goes first, counted."""
 
 
 class Influx(Section):
@@ -154,6 +158,8 @@ class Influx(Section):
     """Organisation."""
     bucket: str = "helmetwatch"
     """Bucket."""
+    samples_bucket: str = ""
+    """Bucket for raw samples, with a shorter retention of its own; empty puts them into the same one."""
     token_file: str = ""
     """File holding the token; the environment variable HELMETWATCH_INFLUX_TOKEN comes first."""
     timeout_s: Annotated[float, Field(gt=0)] = 10.0

@@ -39,6 +39,11 @@ SENSOR_HEALTH = Gauge(
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
 ROWS_STORED = Counter("helmetwatch_telemetry_rows_stored", "Telemetry rows the store has taken")
+SAMPLES_STORED = Counter("helmetwatch_samples_stored", "Raw samples the store has taken")
+OBSERVED = Gauge("helmetwatch_helmets_observed", "Helmets under observation, as this worker knows")
+ROWS_EVICTED = Counter(
+    "helmetwatch_store_rows_evicted", "Oldest rows deleted: the embedded store reached its size", ["table"]
+)
 ROWS_REFUSED = Counter("helmetwatch_telemetry_rows_refused", "Telemetry rows the store will never take")
 ROWS_DROPPED = Counter(
     "helmetwatch_telemetry_rows_dropped", "Oldest telemetry rows given up: the journal was full"

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 import aiohttp
+import numpy as np
+import numpy.typing as npt
 import structlog
 from pydantic import TypeAdapter
 
@@ -20,6 +22,7 @@ from core import metrics
 from core.config import Config, ConfigError
 from core.model import WorkerReport
 from ingest.journal import Outbox, Waiting
+from ingest.telemetry import split
 from storage import Store, StoreError
 
 log = structlog.get_logger()
@@ -39,9 +42,10 @@ def _backoff_s(failures: int) -> float:
 
 
 class DeskRelay:
-    """Hands detections and events to the desk, and the worker's reports.
+    """Hands detections and events to the desk, and the worker's reports; asks who is under observation.
 
-    `delivered` is called, in the relay's thread, with what the desk has committed (or will never take).
+    In the relay's thread, `delivered` is called with what the desk has committed (or will never take), and
+    `observed` with its answer about observations.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class DeskRelay:
         journal: Path,
         report: Callable[[], WorkerReport],
         delivered: Callable[[list[tuple[State, int]]], None],
+        observed: Callable[[bytes], None],
     ) -> None:
         self._url = config.ingest.desk_url.rstrip("/")
         self._report_s = config.ingest.report_s / config.time.scale
@@ -58,6 +63,7 @@ class DeskRelay:
         self._outbox = Outbox(journal)
         self._report = report
         self._delivered = delivered
+        self._observed = observed
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._stopping = False
@@ -181,6 +187,10 @@ class DeskRelay:
                 body = _REPORT.dump_json(self._report())
                 async with session.post(f"{self._url}/api/v1/report", data=body) as answer:
                     await answer.read()
+                async with session.get(f"{self._url}/api/v1/observations") as answer:
+                    body = await answer.read()
+                    if answer.status == 200:
+                        self._observed(body)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 log.debug("desk.report_not_sent")
             await asyncio.sleep(self._report_s)
@@ -266,7 +276,19 @@ class StoreRelay:
         ids, rows = self._outbox.telemetry(last, self._batch_rows)
         if not ids:
             return last
-        outcome = self.store.write(rows)
+        telemetry, samples = split(rows)
+        for part, counter in ((telemetry, metrics.ROWS_STORED), (samples, metrics.SAMPLES_STORED)):
+            if len(part):
+                accepted = self._write(self.store, part)
+                if accepted is None:
+                    return None
+                counter.inc(accepted)
+        self._stored(ids)
+        return ids[-1]
+
+    def _write(self, store: Store, rows: npt.NDArray[np.void]) -> int | None:
+        """Writes rows of one kind; how many were accepted, None where all must be tried again."""
+        outcome = store.write(rows)
         metrics.STORE_WRITES.labels(outcome.kind).inc()
         if outcome.kind in ("retry", "refused"):
             log.warning("store.not_written", outcome=outcome.kind, reason=outcome.reason)
@@ -274,6 +296,4 @@ class StoreRelay:
         if outcome.bad:
             metrics.ROWS_REFUSED.inc(len(outcome.bad))
             log.error("store.rows_refused", rows=len(outcome.bad), reason=outcome.reason)
-        metrics.ROWS_STORED.inc(outcome.accepted)
-        self._stored(ids)
-        return ids[-1]
+        return outcome.accepted

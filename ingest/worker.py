@@ -19,8 +19,11 @@ from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
 from ingest.journal_file import JournalError, is_damage
 from ingest.mqtt import Delivery, Subscriber
+from ingest.observed import Observed
 from ingest.pipeline import Pipeline, stage
 from ingest.relay import DeskRelay, State, StoreRelay
+from ingest.sampler import Sampler
+from ingest.telemetry import as_telemetry
 from storage import StoreError, open_store
 
 log = structlog.get_logger()
@@ -48,12 +51,16 @@ class Worker:
         path = Path(config.ingest.journal.path)
         self._journal = Journal(path, config.ingest.journal.raw_s, config.ingest.journal.max_mb)
         self._pipeline = Pipeline(config)
+        self._observed = Observed(path.with_name(path.name + ".observed"))
+        self._sampler = Sampler(self._observed.now, config.ingest.future_s)
         self._resume()
         self._subscriber = Subscriber(config.ingest, clock)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
         self._rate = _Rate()
-        self._desk = DeskRelay(config, token, path, self.report, self._taken_outbox.extend)
+        self._desk = DeskRelay(
+            config, token, path, self.report, self._taken_outbox.extend, self._observed.take
+        )
         self._telemetry = StoreRelay(
             lambda: open_store(config.storage), path, config.storage.batch_rows, self._taken_telemetry.extend
         )
@@ -98,6 +105,10 @@ class Worker:
         metrics.QUEUE.set(self._subscriber.inbox.qsize())
         self._count_network_cpu()
         tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
+        with stage("telemetry"):
+            samples = self._sampler.take(tick)
+            if samples is not None:
+                tick.telemetry.append(as_telemetry(samples))
         if not self._commit(tick, stop):
             return 0
         with stage("acknowledge"):
@@ -137,6 +148,8 @@ class Worker:
         began, messages = time.monotonic(), 0
         for now_us, block in self._journal.raw():
             tick, _ = self._pipeline.process(block, now_us)
+            # They were made durable with the frames; what is needed is its memory of them.
+            self._sampler.take(tick)
             # The same incidents and versions come out again; only those lost between detecting and committing
             # (there are none in one transaction) would be new.
             try:
@@ -179,13 +192,15 @@ class Worker:
             self._subscriber.publish(codec.topic(helmet, "prompt"), codec.encode_prompt(prompt))
 
     def _prune(self) -> None:
-        keep_us = int(self._config.storage.embedded.retention_days * 86_400e6)
-        before_us = self._clock.now_us() - keep_us
+        keep, now_us = self._config.storage.embedded, self._clock.now_us()
+        before_us = now_us - int(keep.retention_days * 86_400e6)
+        samples_before_us = now_us - int(keep.samples_days * 86_400e6)
 
         def prune() -> None:
             try:
                 if self._telemetry.store is not None:
-                    log.info("store.pruned", rows=self._telemetry.store.prune(before_us))
+                    rows = self._telemetry.store.prune(before_us, samples_before_us)
+                    log.info("store.pruned", rows=rows)
             except StoreError as error:
                 log.warning("store.not_pruned", error=str(error))
 

@@ -9,6 +9,23 @@ import numpy.typing as npt
 
 from core import config
 
+SAMPLES = np.dtype(
+    [
+        ("helmet", "S24"),
+        ("t_us", "<i8"),
+        ("boot", "<u4"),
+        ("seq", "<u4"),
+        ("x_g", "<f4"),
+        ("y_g", "<f4"),
+        ("z_g", "<f4"),
+        ("x_rad_s", "<f4"),
+        ("y_rad_s", "<f4"),
+        ("z_rad_s", "<f4"),
+    ]
+)
+"""One row per raw sample, stored around incidents and for helmets under observation: acceleration and angular
+velocity (NaN without a gyro) at device time `t_us`; `boot` and `seq` are those of its frame."""
+
 UNSTORABLE = "the helmet id is no plain text, or the time is outside 1678 to 2261"
 """Why `unstorable` rows are not taken."""
 _T_MAX_US = 9_200_000_000_000_000
@@ -37,12 +54,12 @@ class Outcome:
 
 
 class Store(Protocol):
-    """Where telemetry rows end up. The key of a row is (helmet, t_us, boot, seq)."""
+    """Where telemetry rows and raw samples end up. The key of either is (helmet, t_us, boot, seq)."""
 
     def write(self, rows: npt.NDArray[np.void]) -> Outcome:
-        """Stores rows of `core.model.TELEMETRY`, synchronously; raises nothing that server or disk cause.
+        """Stores rows, all of `core.model.TELEMETRY` or all of `SAMPLES`, synchronously.
 
-        A row whose key is stored already changes nothing.
+        Raises nothing that server or disk cause. A row whose key is stored already changes nothing.
         """
         ...
 
@@ -53,18 +70,29 @@ class Store(Protocol):
         """
         ...
 
+    def samples(self, helmet: str, start_us: int, end_us: int, limit: int = 100000) -> npt.NDArray[np.void]:
+        """The same for raw samples. Raises `StoreError`."""
+        ...
+
     def count(self) -> int:
-        """How many rows are stored; reads the whole store. Raises `StoreError`."""
+        """How many telemetry rows are stored; reads the whole store. Raises `StoreError`."""
         ...
 
     def keys(self) -> Iterator[tuple[str, int, int]]:
-        """(helmet, boot, seq) of every row, for reconciling; raises `StoreError`."""
+        """(helmet, boot, seq) of every telemetry row, for reconciling; raises `StoreError`."""
         ...
 
-    def prune(self, before_us: int) -> int:
-        """Deletes rows with t_us < before_us and says how many.
+    def prune(self, before_us: int, samples_before_us: int) -> int:
+        """Deletes rows with t_us < before_us and samples with t_us < samples_before_us; says how many.
 
         0 where the server has a retention of its own. Raises `StoreError`.
+        """
+        ...
+
+    def forget(self, helmet: str) -> int | None:
+        """Deletes every row and every sample of one helmet; says how many, None where the server does not.
+
+        Raises `StoreError`, also where the server has no way to delete.
         """
         ...
 

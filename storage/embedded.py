@@ -5,19 +5,23 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
-from core import config
+from core import config, metrics
 from core.model import TELEMETRY
-from storage import UNSTORABLE, Outcome, StoreError, unstorable
+from storage import SAMPLES, UNSTORABLE, Outcome, StoreError, unstorable
+from storage.table import SLOT_US, Table
+
+log = structlog.get_logger()
 
 SCHEMA_VERSION = 1
 
-_NAMES = TELEMETRY.names or ()
-_SLOT_US = 10_000_000
+_TELEMETRY = Table("telemetry", TELEMETRY)
+_SAMPLES = Table("samples", SAMPLES)
+_TABLES = {table.dtype: table for table in (_TELEMETRY, _SAMPLES)}
 # Busy and full disks pass; these do not pass without a person.
 _LASTING = {
     sqlite3.SQLITE_AUTH,
@@ -29,37 +33,17 @@ _LASTING = {
 }
 
 
-def _declaration(name: str) -> str:
-    if name == "helmet":
-        return "helmet TEXT NOT NULL"
-    # NaN is bound as NULL by SQLite itself, so an unknown value is NULL without our doing.
-    return f"{name} REAL" if TELEMETRY[name].kind == "f" else f"{name} INTEGER NOT NULL"
-
-
-# `slot` is t_us in units of 10 s. Clustered by helmet alone, a second of 5,000 helmets would dirty 5,000
-# pages (20 MB of log for half a megabyte of rows); clustered by slot and then helmet, what arrives together
-# lies together, a minute of one helmet is six short ranges, and retention deletes from one end.
-_CREATE = (
-    f"CREATE TABLE IF NOT EXISTS telemetry (slot INTEGER NOT NULL, {', '.join(map(_declaration, _NAMES))}, "
-    "PRIMARY KEY (slot, helmet, t_us, boot, seq)) WITHOUT ROWID, STRICT"
-)
-# The id arrives as bytes; the cast makes it text without a Python loop over the rows.
-_VALUES = ", ".join("CAST(? AS TEXT)" if name == "helmet" else "?" for name in _NAMES)
-_INSERT = f"INSERT INTO telemetry (slot, {', '.join(_NAMES)}) VALUES (?, {_VALUES}) ON CONFLICT DO NOTHING"  # noqa: S608
-_SELECT = (
-    f"SELECT {', '.join(_NAMES)} FROM telemetry "  # noqa: S608
-    "WHERE slot = ? AND helmet = ? AND t_us >= ? AND t_us < ? ORDER BY t_us, boot, seq LIMIT ?"
-)
-
-
 class EmbeddedStore:
     """Telemetry in one SQLite file (WAL), mode 0600; other processes may read it while it is written.
 
-    How long rows are kept is decided by whoever calls `prune`: the worker, once an hour.
+    How long rows are kept is decided by whoever calls `prune`: the worker, once an hour. How much room they take
+    is decided here: a write that takes the file beyond `max_mb` deletes the oldest rows.
     """
 
     def __init__(self, settings: config.Embedded) -> None:
         self._path = Path(settings.path)
+        self._max_bytes = settings.max_mb << 20
+        self._full = False
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         try:
@@ -86,7 +70,8 @@ class EmbeddedStore:
         db.execute("PRAGMA journal_mode = WAL")
         # The journal forgets rows once they are accepted here, so an accepted row must outlive a power cut.
         db.execute("PRAGMA synchronous = FULL")
-        db.execute(_CREATE)
+        for table in _TABLES.values():
+            db.execute(table.create)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         return db
 
@@ -97,7 +82,8 @@ class EmbeddedStore:
         good = rows[~unusable] if bad else rows
         try:
             with self._writing:
-                self._insert(good)
+                _TABLES[rows.dtype].insert(self._writer, good)
+                self._make_room()
         except sqlite3.Error as error:
             # Errors of the module itself, such as a store that was closed, have no code.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_READONLY)
@@ -107,48 +93,52 @@ class EmbeddedStore:
             return Outcome("partial", len(good), bad, UNSTORABLE)
         return Outcome("accepted", len(good))
 
-    def _insert(self, rows: npt.NDArray[np.void]) -> None:
-        if not len(rows):
-            return
-        slots = rows["t_us"] // _SLOT_US
-        order = np.lexsort((rows["helmet"], slots))
-        columns = [slots[order].tolist(), *(rows[name][order].tolist() for name in _NAMES)]
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            self._writer.executemany(_INSERT, zip(*columns, strict=True))
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
+    def _make_room(self) -> None:
+        """Deletes the oldest rows, routine ones before raw samples, until the file's content fits its bound."""
+        for table in (_TELEMETRY, _SAMPLES):
+            for slot in table.slots(self._writer):
+                if self._used_bytes() <= self._max_bytes:
+                    return
+                gone = table.delete(self._writer, slot)
+                metrics.ROWS_EVICTED.labels(table.name).inc(gone)
+                if not self._full:
+                    # Once: from now on a full store is its normal state, and the metric goes on counting.
+                    self._full = True
+                    log.warning(
+                        "store.full",
+                        max_mb=self._max_bytes >> 20,
+                        hint="the oldest rows go; raise storage.embedded.max_mb or lower retention_days",
+                    )
+
+    def _used_bytes(self) -> int:
+        size, pages, free = (
+            int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_size", "page_count", "freelist_count")
+        )
+        return size * (pages - free)
 
     def read(self, helmet: str, start_us: int, end_us: int, limit: int = 10000) -> npt.NDArray[np.void]:
         """The first `limit` rows of one helmet with start_us <= t_us < end_us, by time."""
+        return self._select(_TELEMETRY, helmet, start_us, end_us, limit)
+
+    def samples(self, helmet: str, start_us: int, end_us: int, limit: int = 100000) -> npt.NDArray[np.void]:
+        """The first `limit` raw samples of one helmet with start_us <= t_us < end_us, by time."""
+        return self._select(_SAMPLES, helmet, start_us, end_us, limit)
+
+    def _select(
+        self, table: Table, helmet: str, start_us: int, end_us: int, limit: int
+    ) -> npt.NDArray[np.void]:
         try:
             with self._reading:
-                found = self._rows(helmet, start_us, end_us, limit)
+                return table.select(self._reader, helmet, start_us, end_us, limit)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from None
-        return np.array([(row[0].encode(), *row[1:]) for row in found], dtype=TELEMETRY)
-
-    def _rows(self, helmet: str, start_us: int, end_us: int, limit: int) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        slot = start_us // _SLOT_US - 1
-        while len(found) < limit:
-            # The next slot that holds anything, so that the gaps of a year cost nothing.
-            (slot,) = self._reader.execute(
-                "SELECT min(slot) FROM telemetry WHERE slot > ?", (slot,)
-            ).fetchone()
-            if slot is None or slot * _SLOT_US >= end_us:
-                break
-            found += self._reader.execute(_SELECT, (slot, helmet, start_us, end_us, limit - len(found)))
-        return found
 
     def count(self) -> int:
-        """How many rows are stored; reads the whole file."""
+        """How many rows are stored, without the raw samples; reads the whole file."""
         try:
             with self._reading:
-                return int(self._reader.execute("SELECT count(*) FROM telemetry").fetchone()[0])
+                return _TELEMETRY.count(self._reader)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from None
 
@@ -165,22 +155,43 @@ class EmbeddedStore:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from None
 
-    def prune(self, before_us: int) -> int:
-        """Deletes rows with t_us < before_us and says how many: slot by slot, so that writes get in between."""
-        deleted = 0
+    def prune(self, before_us: int, samples_before_us: int) -> int:
+        """Deletes what is older and says how many rows: slot by slot, so that writes get in between."""
         try:
-            while True:
-                with self._writing:
-                    (slot,) = self._writer.execute("SELECT min(slot) FROM telemetry").fetchone()
-                    if slot is None or slot * _SLOT_US >= before_us:
-                        return deleted
-                    deleted += self._writer.execute(
-                        "DELETE FROM telemetry WHERE slot = ? AND t_us < ?", (slot, before_us)
-                    ).rowcount
-                if (slot + 1) * _SLOT_US > before_us:
-                    return deleted
+            return self._prune(_TELEMETRY, before_us) + self._prune(_SAMPLES, samples_before_us)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be pruned: {error}") from None
+
+    def _prune(self, table: Table, before_us: int) -> int:
+        deleted = 0
+        while True:
+            with self._writing:
+                slot = next(table.slots(self._writer), None)
+                if slot is None or slot * SLOT_US >= before_us:
+                    return deleted
+                deleted += table.delete(self._writer, slot, before_us)
+            if (slot + 1) * SLOT_US > before_us:
+                return deleted
+
+    def forget(self, helmet: str) -> int:
+        """Deletes every row and every raw sample of one helmet and says how many: slot by slot as well."""
+        deleted = 0
+        try:
+            with self._writing:
+                # What is deleted is overwritten too, here and below in the log: it was somebody's way home.
+                self._writer.execute("PRAGMA secure_delete = ON")
+            for table in _TABLES.values():
+                with self._writing:
+                    slots = list(table.slots(self._writer))
+                for slot in slots:
+                    with self._writing:
+                        deleted += table.delete(self._writer, slot, helmet=helmet)
+            with self._writing:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._writer.execute("PRAGMA secure_delete = OFF")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {helmet} cannot be forgotten: {error}") from None
+        return deleted
 
     def check(self) -> str:
         """Takes the write lock and gives it back."""

@@ -16,52 +16,25 @@ from influxdb_client.rest import ApiException
 
 from core import config
 from core.model import TELEMETRY
-from storage import UNSTORABLE, Outcome, StoreError, unstorable
+from storage import SAMPLES, UNSTORABLE, Outcome, StoreError, unstorable
+from storage.lines import MEASUREMENTS, floats, integers, lines
 
-_NAMES = TELEMETRY.names or ()
-_FLOATS = [name for name in _NAMES if TELEMETRY[name].kind == "f"]
-_INTEGERS = [name for name in _NAMES if TELEMETRY[name].kind in "iu" and name != "t_us"]
-_FIELDS = ", ".join(f'"{name}"' for name in [*_INTEGERS, *_FLOATS])
-_FORMAT = {4: "%.9g", 8: "%.17g"}
-"""Digits that give back the same binary32 and binary64 (IEEE 754-2008, 5.12.2)."""
 _PAGE = 10000
 _NS_MAX = 2**63 - 1
+_FIRST, _LAST = "1677-09-21T00:12:44Z", "2262-04-11T23:47:16Z"
+"""What 64 bits of nanoseconds reach."""
 _REJECTIONS_MAX = 64
 """Answers "bad lines" in one write, with nothing stored, after which the fault is not in single rows."""
 
 
-def lines(rows: npt.NDArray[np.void]) -> list[str]:
-    """Line protocol, one line a row; the rows must not be `storage.unstorable`.
-
-    Measurement and only tag are `helmet`. A server's key is tag and time alone, so the three digits below
-    the microsecond carry (379 boot + seq) mod 1000: two frames of one microsecond, such as the first ones
-    after two reboots of a helmet whose clock has no battery, stay two points. 379 has no factor in common
-    with 1000.
-    """
-    ids, number = np.unique(rows["helmet"], return_inverse=True)
-    tags = np.array([_escape(value.decode()) for value in ids.tolist()], dtype=object)[number]
-    below_us = (rows["boot"].astype(np.int64) * 379 + rows["seq"]) % 1000
-    t_ns = rows["t_us"] * 1000 + below_us
-    known = np.stack([np.isfinite(rows[name]) for name in _FLOATS], axis=1)
-    # One template for each combination of known columns: a fleet has two or three of them.
-    combination = known @ (1 << np.arange(len(_FLOATS)))
-    out = np.empty(len(rows), dtype=object)
-    for bits in np.unique(combination).tolist():
-        chosen = np.flatnonzero(combination == bits)
-        names = [name for place, name in enumerate(_FLOATS) if bits >> place & 1]
-        fields = [f"{name}=%di" for name in _INTEGERS]
-        fields += [f"{name}={_FORMAT[TELEMETRY[name].itemsize]}" for name in names]
-        template = f"helmet,helmet=%s {','.join(fields)} %d"
-        columns = [tags, *(rows[name] for name in [*_INTEGERS, *names]), t_ns]
-        values = zip(*(column[chosen].tolist() for column in columns), strict=True)
-        out[chosen] = [template % row for row in values]
-    text: list[str] = out.tolist()
-    return text
+def _inside(text: str) -> str:
+    """Text between double quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _escape(tag: str) -> str:
-    """A tag value in line protocol; newlines and backslashes are refused before, not escaped."""
-    return re.sub(r"([,= ])", r"\\\1", tag)
+def _quoted(text: str) -> str:
+    """Text as a string of InfluxQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _all_too_old(fault: str, count: int) -> bool:
@@ -91,7 +64,8 @@ class InfluxStore:
         if not server.url:
             raise StoreError("storage.influxdb.url is empty")
         self._token = config.secret("HELMETWATCH_INFLUX_TOKEN", server.token_file)
-        self._bucket, self._org, self._url = server.bucket, server.org, server.url.rstrip("/")
+        self._org, self._url = server.org, server.url.rstrip("/")
+        self._buckets = {TELEMETRY: server.bucket, SAMPLES: server.samples_bucket or server.bucket}
         self._batch_rows = settings.batch_rows
         self._client = InfluxDBClient(
             url=self._url,
@@ -116,12 +90,13 @@ class InfluxStore:
             np.arange(at, min(at + self._batch_rows, len(text)))
             for at in range(0, len(text), self._batch_rows)
         )
+        bucket = self._buckets[rows.dtype]
         accepted = rejections = 0
         reason = UNSTORABLE
         try:
             while todo:
                 part = todo.popleft()
-                fault = self._post("\n".join(text[i] for i in part.tolist()), single=len(part) == 1)
+                fault = self._post(bucket, "\n".join(text[i] for i in part.tolist()), single=len(part) == 1)
                 if not fault:
                     accepted += len(part)
                     continue
@@ -138,10 +113,10 @@ class InfluxStore:
             return Outcome("partial", accepted, sorted(bad), reason)
         return Outcome("accepted", accepted)
 
-    def _post(self, body: str, single: bool) -> str:
+    def _post(self, bucket: str, body: str, single: bool) -> str:
         """Writes one batch; gives back why lines in it are bad, or nothing where all are stored."""
         try:
-            self._writer.write(self._bucket, self._org, body.encode(), write_precision=WritePrecision.NS)  # type: ignore[arg-type]
+            self._writer.write(bucket, self._org, body.encode(), write_precision=WritePrecision.NS)  # type: ignore[arg-type]
         except ApiException as error:
             status, said = error.status or 0, self._said(error)
             # Our fields never change their type, so this is the bucket's history and no fault of a row.
@@ -165,7 +140,7 @@ class InfluxStore:
             text = str(answer.get("message") or answer.get("error") or text)
         except (ValueError, AttributeError):
             pass
-        text = re.sub(r"helmet,helmet=[^\n]*", "…", text)
+        text = re.sub(r"\w+,helmet=[^\n]*", "…", text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return self._hidden(f"{self._url} answered {error.status or 'nothing'}: {text[:200]}")
 
@@ -175,14 +150,17 @@ class InfluxStore:
     def _hidden(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
 
-    def _query(self, influxql: str) -> Iterator[tuple[list[str], list[list[Any]]]]:
-        """The series of the answer: names of the columns, and rows."""
-        parameters = [("db", self._bucket.partition("/")[0]), ("epoch", "ns"), ("q", influxql)]
-        if "/" in self._bucket:
-            parameters.append(("rp", self._bucket.partition("/")[2]))
+    def _query(
+        self, dtype: np.dtype[np.void], influxql: str, method: str = "GET"
+    ) -> Iterator[tuple[list[str], list[list[Any]]]]:
+        """The series of the answer, all of the dtype's measurement: names of the columns, and rows."""
+        database, _, policy = self._buckets[dtype].partition("/")
+        parameters = [("db", database), ("epoch", "ns"), ("q", influxql)]
+        if policy:
+            parameters.append(("rp", policy))
         try:
             answer = self._client.api_client.call_api(  # type: ignore[no-untyped-call]
-                "/query", "GET", query_params=parameters, response_type="object", _return_http_data_only=True
+                "/query", method, query_params=parameters, response_type="object", _return_http_data_only=True
             )
         except ApiException as error:
             raise StoreError(self._said(error)) from None
@@ -193,7 +171,7 @@ class InfluxStore:
             if "error" in result:
                 raise StoreError(self._hidden(f"{self._url} cannot read: {result['error'][:200]}"))
             for series in result.get("series", []):
-                if series["name"] != "helmet":
+                if series["name"] != MEASUREMENTS[dtype]:
                     raise KeyError(series["name"])
                 yield series["columns"], series.get("values", [])
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -201,31 +179,47 @@ class InfluxStore:
 
     def read(self, helmet: str, start_us: int, end_us: int, limit: int = 10000) -> npt.NDArray[np.void]:
         """The first `limit` rows of one helmet with start_us <= t_us < end_us, by time."""
-        pages = list(self._pages(helmet, [*_INTEGERS, *_FLOATS], start_us, end_us, limit))
-        out = np.zeros(sum(len(page["time"]) for page in pages), dtype=TELEMETRY)
+        return self._rows(TELEMETRY, helmet, start_us, end_us, limit)
+
+    def samples(self, helmet: str, start_us: int, end_us: int, limit: int = 100000) -> npt.NDArray[np.void]:
+        """The first `limit` raw samples of one helmet with start_us <= t_us < end_us, by time."""
+        return self._rows(SAMPLES, helmet, start_us, end_us, limit)
+
+    def _rows(
+        self, dtype: np.dtype[np.void], helmet: str, start_us: int, end_us: int, limit: int
+    ) -> npt.NDArray[np.void]:
+        fields = [*integers(dtype), *floats(dtype)]
+        pages = list(self._pages(dtype, helmet, fields, start_us, end_us, limit))
+        out = np.zeros(sum(len(page["time"]) for page in pages), dtype=dtype)
         at = 0
         for page in pages:
             rows = out[at : at + len(page["time"])]
             rows["helmet"] = helmet.encode()
             rows["t_us"] = np.array(page["time"], dtype=np.int64) // 1000
-            for name in [*_INTEGERS, *_FLOATS]:
+            for name in fields:
                 rows[name] = page[name]
             at += len(rows)
         return out
 
     def _pages(
-        self, helmet: str, fields: list[str], start_us: int, end_us: int, limit: int
+        self,
+        dtype: np.dtype[np.void],
+        helmet: str,
+        fields: list[str],
+        start_us: int,
+        end_us: int,
+        limit: int,
     ) -> Iterator[dict[str, list[Any]]]:
         """Columns of one helmet's points by time, a page at a time: servers cap the rows of an answer."""
         start_ns, end_ns = (min(max(us * 1000, -_NS_MAX), _NS_MAX) for us in (start_us, end_us))
-        quoted = helmet.replace("\\", "\\\\").replace("'", "\\'")
         names = ", ".join(f'"{name}"' for name in fields)
         while limit > 0:
             asked = min(limit, _PAGE)
             series = list(
                 self._query(
-                    f'SELECT {names} FROM "helmet" WHERE "helmet" = \'{quoted}\' '  # noqa: S608
-                    f"AND time >= {start_ns} AND time < {end_ns} ORDER BY time LIMIT {asked}"
+                    dtype,
+                    f'SELECT {names} FROM "{MEASUREMENTS[dtype]}" WHERE "helmet" = {_quoted(helmet)} '  # noqa: S608
+                    f"AND time >= {start_ns} AND time < {end_ns} ORDER BY time LIMIT {asked}",
                 )
             )
             if not series or not series[0][1]:
@@ -239,29 +233,58 @@ class InfluxStore:
 
     def count(self) -> int:
         """How many points are stored."""
-        return sum(
-            int(row[1]) for _, values in self._query('SELECT count("seq") FROM "helmet"') for row in values
-        )
+        found = self._query(TELEMETRY, 'SELECT count("seq") FROM "helmet"')
+        return sum(int(row[1]) for _, values in found for row in values)
 
     def keys(self) -> Iterator[tuple[str, int, int]]:
         """(helmet, boot, seq) of every point, helmet by helmet."""
-        for _, values in self._query('SHOW TAG VALUES FROM "helmet" WITH KEY = "helmet"'):
+        for _, values in self._query(TELEMETRY, 'SHOW TAG VALUES FROM "helmet" WITH KEY = "helmet"'):
             for _, helmet in values:
-                for page in self._pages(helmet, ["boot", "seq"], -_NS_MAX, _NS_MAX, _NS_MAX):
+                for page in self._pages(TELEMETRY, helmet, ["boot", "seq"], -_NS_MAX, _NS_MAX, _NS_MAX):
                     for boot, seq in zip(page["boot"], page["seq"], strict=True):
                         yield helmet, boot, seq
 
-    def prune(self, before_us: int) -> int:
+    def prune(self, before_us: int, samples_before_us: int) -> int:
         """Does nothing: how long points are kept is a property of the bucket."""
-        return 0 * before_us
+        return 0 * (before_us + samples_before_us)
+
+    def forget(self, helmet: str) -> None:
+        """Deletes a helmet's points by the v2 delete API, or by InfluxQL where the server has none (InfluxDB 1).
+
+        InfluxDB 3 knows neither; `StoreError` then says so.
+        """
+        for dtype, measurement in MEASUREMENTS.items():
+            try:
+                self._client.delete_api().delete(
+                    _FIRST,
+                    _LAST,
+                    f'_measurement="{measurement}" AND helmet="{_inside(helmet)}"',
+                    bucket=self._buckets[dtype],
+                    org=self._org,
+                )
+            except ApiException as error:
+                if error.status not in (404, 405):
+                    raise StoreError(f"{helmet} cannot be forgotten: {self._said(error)}") from None
+                # A server without this address; one without the bucket says the same to the query.
+                list(
+                    self._query(
+                        dtype,
+                        f'DELETE FROM "{measurement}" WHERE "helmet" = {_quoted(helmet)}',  # noqa: S608
+                        method="POST",
+                    )
+                )
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                raise StoreError(self._failed(error)) from None
 
     def check(self) -> str:
-        """Sends a comment: credentials and bucket are checked before the server finds no point in it."""
+        """Sends a comment to each bucket: credentials and bucket are checked before the server finds no point in it."""
+        buckets = list(dict.fromkeys(self._buckets.values()))
         try:
-            self._post("# helmetwatch check", single=True)
+            for bucket in buckets:
+                self._post(bucket, "# helmetwatch check", single=True)
         except _StopError as stop:
             raise StoreError(stop.reason) from None
-        return f"bucket {self._bucket} at {self._url}"
+        return f"bucket {' and '.join(buckets)} at {self._url}"
 
     def close(self) -> None:
         """Closes the connections."""

@@ -17,6 +17,7 @@ from aiohttp import ClientSession, web
 from servers import free_port, wait_for_port
 
 from core.model import TELEMETRY
+from storage import SAMPLES
 
 TOKEN = "a-token-of-more-than-16-characters"
 T0_US = 1_732_300_000_000_000
@@ -55,6 +56,19 @@ def telemetry(helmets: list[bytes], seq: int = 0, boot: int = 1, t0_us: int = T0
     return rows
 
 
+def raw_samples(
+    helmet: bytes, seq: int = 0, t0_us: int = T0_US, boot: int = 1, count: int = 100
+) -> np.ndarray:
+    """The raw samples of one frame at 100 Hz; every other frame without a gyro."""
+    rng = np.random.default_rng(seq)
+    rows = np.zeros(count, SAMPLES)
+    rows["helmet"], rows["boot"], rows["seq"] = helmet, boot, seq
+    rows["t_us"] = t0_us + seq * 1_000_000 + np.arange(count) * 10_000
+    for name in SAMPLES.names[4:]:
+        rows[name] = rng.normal(size=count) if seq % 2 or name.endswith("_g") else np.nan
+    return rows
+
+
 class Influx1Shim:
     """The v2 write API in front of InfluxDB 1: what InfluxDB 1.8 and later answer, made of 1.6.7.
 
@@ -86,7 +100,7 @@ class Influx1Shim:
         self._session = ClientSession()
         app = web.Application(client_max_size=100 * 2**20)
         app.router.add_post("/api/v2/write", self._write)
-        app.router.add_get("/query", self._query)
+        app.router.add_route("*", "/query", self._query)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
@@ -113,7 +127,8 @@ class Influx1Shim:
     async def _query(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Token {TOKEN}":
             return web.json_response({"error": "unauthorized"}, status=401)
-        async with self._session.get(f"{self.upstream}/query", params=request.query) as answer:
+        url = f"{self.upstream}/query"
+        async with self._session.request(request.method, url, params=request.query) as answer:
             return web.Response(
                 body=await answer.read(), status=answer.status, content_type="application/json"
             )

