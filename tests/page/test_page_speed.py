@@ -1,4 +1,7 @@
-"""A storm of ten thousand open alerts: the page is painted within a second and never stands still for long."""
+"""A storm of ten thousand open alerts: the page shows it, and goes on working, with the nodes of a few hundred.
+
+How fast that is on a machine is measured by `helmetwatch bench page`: a test shares its machine with others.
+"""
 
 from dataclasses import asdict, replace
 
@@ -7,18 +10,19 @@ from playwright.sync_api import expect
 from real_desk import RealDesk, finding
 
 OPEN = 10_000
-LONGEST_MS = 200
-PAINT_MS = 1000
+NODES = 9_000
+"""Far fewer than one for each alert: rows beyond the first hundred of a group are made when asked for."""
+HANGS_MS = 2_000
+"""A task that long is a page that hangs, on any machine."""
 
 WATCH = """
 window.tasks = [];
 new PerformanceObserver((list) => tasks.push(...list.getEntries().map((task) => task.duration)))
   .observe({ type: "longtask", buffered: true });
 """
-PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
 
-def test_ten_thousand_open_alerts_leave_the_page_quick(desk: RealDesk, browsers: Browsers) -> None:
+def test_ten_thousand_open_alerts_leave_the_page_usable(desk: RealDesk, browsers: Browsers) -> None:
     for start in range(1, OPEN, 500):
         each = [replace(finding(n), trace=None, severity=1 + n % 3) for n in range(start, start + 500)]
         desk.post("detections", [asdict(found) for found in each])
@@ -26,7 +30,7 @@ def test_ten_thousand_open_alerts_leave_the_page_quick(desk: RealDesk, browsers:
     page.context.add_init_script(WATCH)
     page.reload()
     expect(page.locator("#banner")).to_have_attribute("data-count", str(OPEN))
-    paint_ms = page.evaluate(PAINT)
+    assert page.evaluate("document.querySelectorAll('#app *').length") < NODES
     page.keyboard.press("u")
     expect(page.locator("#incident .entries").first).to_be_visible()
     newest = desk.crash(incident="f" * 32, severity=4)
@@ -38,6 +42,5 @@ def test_ten_thousand_open_alerts_leave_the_page_quick(desk: RealDesk, browsers:
     expect(page.locator("#handover .brief li").first).to_be_visible()
     page.click('.tab[data-view="fleet"]')
     expect(page.locator('[data-ride="alert"] b')).to_have_text(str(OPEN + 1))
-    longest_ms = max(page.evaluate("tasks"), default=0)
-    assert paint_ms < PAINT_MS
-    assert longest_ms < LONGEST_MS
+    assert page.evaluate("document.querySelectorAll('#app *').length") < NODES
+    assert max(page.evaluate("tasks"), default=0) < HANGS_MS
