@@ -81,9 +81,8 @@ class Day:
         self._begins_h, self._ends_h = rng.uniform(9.5, 11.5), rng.uniform(19.5, 22.5)
         self._tasks = self._days()
         self._now_s, self._at = 0.0, (0, 0)
-        rng_pct = rng.uniform(85, 100)
-        drain, charge = rng.uniform(6, 14) * shift.compress, rng.uniform(35, 60) * shift.compress
-        self.battery = Battery(rng_pct, drain, charge)
+        level_pct, drain, charge = rng.uniform(85, 100), rng.uniform(6, 14), rng.uniform(35, 60)
+        self.battery = Battery(level_pct, drain * shift.compress, charge * shift.compress)
 
     def hour(self, t_s: float) -> float:
         """Hours since midnight before the run, `t_s` into it."""
@@ -99,16 +98,16 @@ class Day:
         while True:
             before_h = midnight + self._begins_h - self.hour(self._now_s)
             if before_h > 0:
-                yield self._park("before the shift", before_h, charging=True)
+                yield self._park("before the shift", before_h, True)
             rested_h = self.hour(self._now_s)
             had_lunch = rested_h > midnight + 14.5
             while (now_h := self.hour(self._now_s)) < midnight + self._ends_h:
                 if not had_lunch and now_h > midnight + 14.0:
                     had_lunch = True
-                    yield self._park("long break", self._rng.uniform(0.5, 1.25), charging=self._chance(0.7))
+                    yield self._park("long break", self._rng.uniform(0.5, 1.25), self._plugs_in(0.7))
                     rested_h = self.hour(self._now_s)
-                elif now_h - rested_h > self._rng.uniform(2.5, 3.8):
-                    yield self._park("break", self._rng.uniform(0.33, 0.5), charging=self._chance(0.25))
+                elif now_h - rested_h > self._rng.uniform(2.5, 3.8) and (had_lunch or now_h - midnight < 13):
+                    yield self._park("break", self._rng.uniform(0.33, 0.5), self._plugs_in(0.25))
                     rested_h = self.hour(self._now_s)
                 else:
                     yield from self._order(now_h - midnight)
@@ -123,7 +122,7 @@ class Day:
         yield self._walk("into the restaurant", 20, 60)
         waits_h = self._rng.uniform(1, 9) / 60
         if waits_h > 3 / 60 and self._chance(0.2):
-            yield self._park("waiting for the meal", waits_h, charging=False)
+            yield self._park("waiting for the meal", waits_h, False)
         else:
             yield self._stand("waiting for the meal", waits_h)
         yield self._walk("out of the restaurant", 20, 60)
@@ -137,6 +136,10 @@ class Day:
 
     def _chance(self, share: float) -> bool:
         return bool(self._rng.random() < share)
+
+    def _plugs_in(self, share: float) -> bool:
+        """Whether the helmet is charged in a break: mostly when it is low."""
+        return self._chance(0.9 if self.battery.level_pct(self._now_s) < 25 else share)
 
     def _lasts_s(self, activity: Activity, hours: float) -> float:
         return max(_LEAST_S[activity], hours * 3600 / self._shift.compress)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from core.clock import Clock
 from core.model import HelmetStatus, Prompt
-from simulator.connections import Broker, BrokerError
+from simulator.broker import Broker, BrokerError
 from simulator.helmet import Frame, Helmets
 from simulator.ledger import LedgerWriter
 from simulator.scenario import Scenario
@@ -150,6 +151,8 @@ class _Fleet:
             spells=scenario.spells,
         )
         self._due_us = np.zeros(scenario.helmets, np.int64)
+        self._silent = np.zeros((3, scenario.helmets), bool)
+        """Why a helmet has no network: an outage, a hole on its rider's way, an empty battery."""
         self._ready: list[Frame] = []
         self._later: list[tuple[int, int, int, Literal["sos", "ok", "worn", "not_worn"]]] = []
         self._edges = _edges(scenario, self)
@@ -166,7 +169,13 @@ class _Fleet:
     def coverage(self, helmet: int, covered: bool) -> None:
         """A helmet loses the network or has it back; one whose battery is empty stays away."""
         if self._due_us[helmet] < _NEVER_US:
-            self.uplink.coverage(helmet, covered)
+            self._silence(helmet, np.array([not covered, *self._silent[1:, helmet]]))
+
+    def _silence(self, helmet: int, why: npt.NDArray[np.bool_]) -> None:
+        before, now = self._silent[:, helmet].any(), why.any()
+        self._silent[:, helmet] = why
+        if before != now:
+            self.uplink.coverage(helmet, not now)
 
     def reboot(self, helmet: int, at_us: int, down_s: float) -> None:
         """A helmet starts anew; what it had not sent is lost."""
@@ -218,6 +227,16 @@ class _Fleet:
             self._ledger.flush()
 
     def _send(self, frame: Frame, now_us: int) -> None:
+        i = frame.index
+        outage, hole, off = self._silent[:, i]
+        if (hole, off) != (not frame.covered, not frame.powered):
+            if off and frame.powered:
+                self.uplink.reboot(i, int(self._helmets.boots[i]))
+            elif not off and not frame.powered:
+                self.uplink.injected["battery"] += 1
+            self._silence(i, np.array([outage, not frame.covered, not frame.powered]))
+        if not frame.powered:
+            return
         self.uplink.frame(frame, now_us, (frame.due_us - self.start_us) / 1e6)
         # By the helmet's own clock, right or wrong: the system knows no other.
         error_us = self._helmets.clock_error_us(frame.index, frame.due_us)

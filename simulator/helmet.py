@@ -1,19 +1,18 @@
 """Helmets as devices: they cut their motion into frames the way `docs/payload.md` asks of every helmet."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from core.model import Flag, Frames, Strap, Worn
 from ingest.codec import encode_motion
-from simulator.everyday import STATE, everyday, everyday_gyro, loops, speed
-from simulator.faults import SensorFault, spoil
-from simulator.motion import rotation
+from simulator.everyday import STATE, speed
+from simulator.measure import Seen, Sensors
 from simulator.rider import Rider, Truth
 from simulator.scenario import Scenario
-from simulator.sensor import Part, counts
+from simulator.sensor import Part
+from simulator.working import WorkingRider
 
 IMPACT_G = 6.0
 """Resultant at which a helmet sends early (device contract, rule 2)."""
@@ -37,23 +36,10 @@ class Frame:
     payload: bytes
     truths: tuple[Truth, ...] = ()
     """What really happened within it."""
-
-
-class _Seen(NamedTuple):
-    """What parts made of m helmets' next n samples."""
-
-    acc: npt.NDArray[np.int16]
-    """(m, n, 3)"""
-    gyro: npt.NDArray[np.int16] | None
-    speed: npt.NDArray[np.float64]
-    """(m, n)"""
-    peak_g: npt.NDArray[np.float64]
-    """(m,)"""
-
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "_Seen":
-        """Some of the helmets."""
-        gyro = None if self.gyro is None else self.gyro[chosen]
-        return _Seen(self.acc[chosen], gyro, self.speed[chosen], self.peak_g[chosen])
+    covered: bool = True
+    """Whether the place has network, where the rider's day says so."""
+    powered: bool = True
+    """Whether the battery let the helmet live; a frame without power was never made."""
 
 
 def frame_length(resultant_g: npt.NDArray[np.floating], rate_hz: float) -> tuple[int, bool]:
@@ -81,33 +67,32 @@ class Helmets:
         self.state = np.zeros(n, STATE)
         self.parts: list[Part] = []
         self.riders: list[Rider] = []
-        self._mount = np.zeros((n, 3, 3), np.float32)
-        self._gain = np.ones((n, 3), np.float32)
-        self._offset_g = np.zeros((n, 3), np.float32)
+        self._days: dict[int, WorkingRider] = {}
+        self._powered = np.ones(n, bool)
         self._knows_position, self._knows_worn = np.ones(n, bool), np.ones(n, bool)
         self._accuracy_m, self._battery = np.zeros(n, np.float32), np.zeros(n)
         self.origin_us = np.zeros(n, np.int64)
         self._sample, self._seq = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        for i in range(n):
-            self._build(i, np.random.default_rng((scenario.seed, 3, i)), start_us)
+        rngs = [np.random.default_rng((scenario.seed, 3, i)) for i in range(n)]
+        for i, rng in enumerate(rngs):
+            self._live(i, rng)
+        self._sensors = Sensors(self.parts, rngs, scenario.sensor_faults)
+        for i, rng in enumerate(rngs):
+            self._equip(i, rng, start_us)
         self._rate = np.array([p.rate_hz for p in self.parts])
         self._period_ns = np.array([p.period_ns for p in self.parts], np.int64)
         self._full_scale_g = np.array([p.full_scale_g for p in self.parts])
         self._g_per_count = np.array([p.g_per_count for p in self.parts])
-        self._noise_g = np.array([p.noise_g for p in self.parts], np.float32)
         self._rad_s_per_count = np.array([p.rad_s_per_count for p in self.parts])
         self._has_gyro = self._rad_s_per_count > 0
-        self._has_peak = np.array([p.peak_g > 0 for p in self.parts])
-        self._sensor_faults: dict[int, list[SensorFault]] = {}
-        for fault in scenario.sensor_faults:
-            self._sensor_faults.setdefault(fault.helmet, []).append(fault)
         self._step_us, self._drift_ppm = np.zeros(n, np.int64), np.zeros(n)
         self._drifts_from_us = np.zeros(n, np.int64)
         self._empty_s = np.full(n, np.inf)
         for flat in scenario.flats:
             self._empty_s[flat.helmet] = flat.t_s
 
-    def _build(self, i: int, rng: np.random.Generator, start_us: int) -> None:
+    def _live(self, i: int, rng: np.random.Generator) -> None:
+        """Draws a helmet's part and its rider."""
         scenario = self.scenario
         parts, shares = zip(*scenario.parts, strict=True)
         part = parts[int(np.searchsorted(np.cumsum(shares), rng.random() * sum(shares)))]
@@ -115,10 +100,14 @@ class Helmets:
         if group and group.part:
             part = group.part
         self.parts.append(part)
-        self.riders.append(Rider(scenario, i, part, self.state[i : i + 1][0]))
-        # Sat on the head a little askew; gain and zero offset within what data sheets allow.
-        self._mount[i] = rotation(rng.normal(0, np.radians([4, 6, 6])))
-        self._gain[i], self._offset_g[i] = rng.normal(1, 0.01, 3), rng.normal(0, 0.02, 3)
+        row = self.state[i : i + 1][0]
+        if group and group.day:
+            self._days[i] = WorkingRider(scenario, i, part, row, group.day)
+        self.riders.append(self._days.get(i) or Rider(scenario, i, part, row))
+
+    def _equip(self, i: int, rng: np.random.Generator, start_us: int) -> None:
+        """Draws what a helmet knows of itself, and when its own seconds begin."""
+        scenario, group = self.scenario, self.scenario.group(i)
         self._knows_position[i] = rng.random() >= scenario.without_position
         self._knows_worn[i] = rng.random() >= scenario.without_wear_sensor
         if group and group.position is not None:
@@ -134,6 +123,8 @@ class Helmets:
         for i, t_s in zip(rows.tolist(), starts_s.tolist(), strict=True):
             if self.riders[i].next_s <= t_s:
                 self.riders[i].plan(t_s)
+                if self.riders[i].powered != self._powered[i]:
+                    self._switch(i, t_s)
         out: list[Frame] = []
         kinds = self._rate[rows] + 0.5 * self._has_gyro[rows]
         for kind in np.unique(kinds).tolist():
@@ -157,7 +148,17 @@ class Helmets:
         gap_s = (first - self._sample[i]) / self._rate[i]
         now_s = np.array([[self._sample[i] / self._rate[i]]])
         self.state["went_m"][i] += gap_s * float(speed(self.state[i : i + 1], now_s)[0, 0])
-        self._sample[i], self._seq[i] = first, 0
+        self._sample[i] = first
+        self._start_anew(i, at_us)
+
+    def _switch(self, i: int, t_s: float) -> None:
+        """The battery is empty, or a charger lets the helmet start anew."""
+        self._powered[i] = self.riders[i].powered
+        if self._powered[i]:
+            self._start_anew(i, int(self.origin_us[i]) + round(t_s * 1e6))
+
+    def _start_anew(self, i: int, at_us: int) -> None:
+        self._seq[i] = 0
         # The moment of the start: no later run may count the same boot again.
         self.boots[i] = max(int(self.boots[i]) + 1, at_us // 1_000_000 & 0xFFFFFFFF)
 
@@ -171,49 +172,12 @@ class Helmets:
         drifted = self._drift_ppm[i] * 1e-6 * (at_us - int(self._drifts_from_us[i]))
         return int(self._step_us[i]) + round(float(drifted))
 
-    def _measure(self, rows: npt.NDArray[np.intp], rate: int, n: int) -> "_Seen":
+    def _measure(self, rows: npt.NDArray[np.intp], rate: int, n: int) -> Seen:
         """What each helmet's part makes of its next n samples."""
-        first = self._sample[rows]
-        f, v = everyday(rate, self.state[rows], first, n)
-        gyro = everyday_gyro(rate, self.state[rows], first, n, f[..., 2]) if self._has_gyro[rows[0]] else None
-        peak = np.linalg.norm(f, axis=2).max(1) if self._has_peak[rows].any() else np.zeros(len(rows))
-        for k, i in enumerate(rows.tolist()):
-            for overlay in self.riders[i].overlays:
-                start = overlay.start - int(first[k])
-                a, b = max(0, start), min(n, start + len(overlay.f))
-                if a < b:
-                    part = slice(a - start, b - start)
-                    f[k, a:b] = f[k, a:b] * overlay.keep[part, None] + overlay.f[part]
-                    if gyro is not None and overlay.omega is not None:
-                        gyro[k, a:b] = gyro[k, a:b] * overlay.keep[part, None] + overlay.omega[part]
-                    if overlay.peak is not None:
-                        peak[k] = max(peak[k], float(overlay.peak[a - start : b - start].max(initial=0)))
-        made = loops(rate)
-        place = (7 * self.state["offset"][rows] + first)[:, None] + np.arange(n)
+        overlays = [self.riders[i].overlays for i in rows.tolist()]
+        return self._sensors.measure(rows, rate, self._sample[rows], n, self.state[rows], overlays)
 
-        def noise(shift: int) -> npt.NDArray[np.float32]:
-            return np.stack(
-                [made.noise[(place + shift + k * made.samples // 3) % made.samples] for k in range(3)], -1
-            )
-
-        measured = (f @ self._mount[rows].transpose(0, 2, 1)) * self._gain[rows, None]
-        measured += self._offset_g[rows, None] + self._noise_g[rows, None, None] * noise(0)
-        full, step = self._full_scale_g[rows, None, None], self._g_per_count[rows, None, None]
-        acc = counts(measured, full, step)
-        for k, i in enumerate(rows.tolist()):
-            for fault in self._sensor_faults.get(i, ()):
-                rail = int(min(32767, round(self._full_scale_g[i] / self._g_per_count[i])))
-                times = (int(first[k]) + np.arange(n)) / rate
-                spoil(acc[k], times, fault, float(self._g_per_count[i]), rail)
-        turned = None
-        if gyro is not None:
-            scale = self._rad_s_per_count[rows, None, None]
-            # Zero offset of some tenths of a degree a second, the same three figures that offset the accelerometer.
-            seen = gyro @ self._mount[rows].transpose(0, 2, 1) + 0.3 * self._offset_g[rows, None]
-            turned = counts(seen + np.float32(0.002) * noise(11), 32768 * scale, scale)
-        return _Seen(acc, turned, v, np.where(self._has_peak[rows], peak, np.nan))
-
-    def _finish(self, rows: npt.NDArray[np.intp], seen: "_Seen", on_impact: bool) -> list[Frame]:
+    def _finish(self, rows: npt.NDArray[np.intp], seen: Seen, on_impact: bool) -> list[Frame]:
         """Encodes frames of equal length and moves their helmets on to the next."""
         n = seen.acc.shape[1]
         first, seq = self._sample[rows], self._seq[rows]
@@ -227,7 +191,17 @@ class Helmets:
         self.state["went_m"][rows] += seen.speed.sum(1) / self._rate[rows]
         columns = (rows.tolist(), seq.tolist(), told_us.tolist(), due_us.tolist(), payloads)
         return [
-            Frame(i, s, t0, due, on_impact, payload, self._truths(i))
+            Frame(
+                i,
+                s,
+                t0,
+                due,
+                on_impact,
+                payload,
+                self._truths(i),
+                self.riders[i].covered,
+                bool(self._powered[i]),
+            )
             for i, s, t0, due, payload in zip(*columns, strict=True)
         ]
 
@@ -244,7 +218,7 @@ class Helmets:
     def _frames(
         self,
         rows: npt.NDArray[np.intp],
-        seen: "_Seen",
+        seen: Seen,
         t0_us: npt.NDArray[np.int64],
         on_impact: bool,
     ) -> Frames:
@@ -258,6 +232,9 @@ class Helmets:
         spent = now_s / 3600 * 4.0
         # Charged again before it is empty: the fleet is about crashes, not about batteries.
         battery = 15 + (self._battery[rows] - 15 - spent) % 85
+        for k, i in enumerate(rows.tolist()):
+            if i in self._days:
+                battery[k] = self._days[i].battery_pct(now_s[k])
         # One that is to run empty loses a percent in 20 s towards its end.
         battery = np.clip(np.minimum(battery, (self._empty_s[rows] - now_s) / 20), 0, 100)
         return Frames(

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from simulator import city, handling, impacts, mishaps
-from simulator.everyday import BOX, HANDLEBAR, HEAD
+from simulator.everyday import BOX, HANDLEBAR, HEAD, PENDULUM_SHOWS
 from simulator.legs import Pace, set_off, speed_at, stand_here
 from simulator.motion import VEHICLES, Array, Obstacle
 from simulator.mount import LINER, MOUNTS
@@ -81,6 +81,7 @@ class Rider:
         self.overlays: list[Overlay] = []
         self.truths: list[Truth] = []
         self.said: list[tuple[float, Literal["sos", "ok", "worn", "not_worn"]]] = []
+        self.activity: Activity = "stand"
         self.worn = self._carried == HEAD
         self.covered = self.powered = True
         """Whether the helmet has network, and whether its battery lets it live."""
@@ -168,8 +169,9 @@ class Rider:
             "lie": (0.0, stir_g, 0.0),
         }
         row["sway"], row["stir_g"], row["walk"] = amplitudes[activity]
+        row["carried"] = self._carried
         if self._carried != HEAD:
-            self._hang()
+            self._hang(up)
         elif up is None:
             self._straighten(t_s)
         else:
@@ -192,14 +194,15 @@ class Rider:
             self.worn = worn
             self.said.append((t_s, "worn" if worn else "not_worn"))
 
-    def _hang(self) -> None:
+    def _hang(self, up: Array | None) -> None:
         """The helmet rides along unworn: it swings by its strap, or lies in the box and rocks with it."""
         own = np.random.default_rng((*self._seed, 1 << 20))
-        self._row["carried"] = self._carried
-        if self._carried == HANDLEBAR:
-            self._row["up"], self._row["sway"] = handling.hanging(own), 0.3 * np.radians(own.uniform(5, 12))
-        else:
-            self._row["up"], self._row["sway"] = handling.lying(own), own.uniform(0.02, 0.05)
+        swings = self._carried == HANDLEBAR
+        drawn = handling.hanging(own) if swings else handling.lying(own)
+        self._row["up"] = drawn if up is None else up
+        self._row["sway"] = (
+            PENDULUM_SHOWS * np.radians(own.uniform(5, 12)) if swings else own.uniform(0.02, 0.05)
+        )
 
     def _straighten(self, t_s: float) -> None:
         lay = self._row["up"].copy()
