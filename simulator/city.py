@@ -17,7 +17,7 @@ BLOCKS = 16
 _WITHOUT_NETWORK = 0.04
 """Share of streets (one block long) where a helmet has no network: under bridges, between towers (planning figure)."""
 _WITH_LIGHTS = 0.45
-_RED = 0.45
+_RED = 0.55
 _CYCLE_S = (60.0, 110.0)
 
 

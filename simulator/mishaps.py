@@ -119,6 +119,31 @@ def stand_up(rng: np.random.Generator) -> Motion:
     return Motion(f, np.ones(len(t)), 0.3, "go_on", omega=turning(axis, angle))
 
 
+def jump(rng: np.random.Generator) -> Motion:
+    """Rider and bike leave the ground at a kerb or a ramp and land: 0.22 to 0.35 s of flight, then 3 to 9 g.
+
+    They fall from h = g (T/2)²/2 and meet the ground with the v of it and up to 1 m/s more that legs and arms add by
+    stretching; tyres and knees take 55 to 130 ms (haversine), and half a metre a second of it comes back.
+    """
+    t = np.arange(int(2.5 * FINE_HZ)) / FINE_HZ
+    flight_s = rng.uniform(0.22, 0.35)
+    land_s = 0.45 + flight_s
+    push_s = 0.12
+    f = np.zeros((len(t), 3))
+    # The ramp gives the speed that the flight takes away again: g T/2 upwards before, the same downwards after.
+    add(f, 0.45 - push_s, impacts.haversine(G0 * flight_s / 2, push_s), np.array([0.0, 0.0, 1.0]))
+    f[:, 2] -= smooth(t, 0.45, 0.47) * (1 - smooth(t, land_s, land_s + 0.02))
+    delta_v = G0 * flight_s / 2 + rng.uniform(0.0, 1.0) + 0.5 * rng.random()
+    contact_s = rng.uniform(0.055, 0.13)
+    add(f, land_s, impacts.haversine(delta_v, contact_s), unit(np.array([rng.normal(-0.15, 0.1), 0.0, 1.0])))
+    nod = (
+        np.radians(rng.uniform(5, 12)) * smooth(t, land_s, land_s + 0.15) * (1 - smooth(t, land_s + 0.2, 2.3))
+    )
+    axis = np.array([0.0, 1.0, 0.0])
+    f += turned(axis, nod) - [0.0, 0.0, 1.0]
+    return Motion(f, np.ones(len(t)), land_s, "go_on", omega=turning(axis, nod))
+
+
 def _swung(omega: Array) -> Array:
     """(n, 3) g at the sensor of a head that turns about its centre."""
     alpha = np.gradient(omega, 1 / FINE_HZ, axis=0)
@@ -147,5 +172,6 @@ KINDS: dict[str, Callable[[np.random.Generator], Motion]] = {
     "brake": brake,
     "head_turn": head_turn,
     "stand_up": stand_up,
+    "jump": jump,
 }
 """What can befall a helmet, by name; bumps, potholes and kerbs need a speed and are `impacts.rough_spot`."""

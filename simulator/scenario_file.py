@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from core import yaml_file
 from core.config import ConfigError, Section
+from simulator.day import Shift
 from simulator.faults import ClockFault, Faults, Flat, Reboot, SensorFault, Spell
 from simulator.recordings import RecordingError
 from simulator.scenario import EXPECTED, Group, Happening, Outage, Scenario
@@ -138,6 +139,9 @@ def _group(group: GroupFile) -> Group:
         group.position,
         group.wear_sensor,
         group.hangs,
+        group.boxed,
+        group.sensor,
+        Shift(group.day.begins / 3600, group.day.compress) if group.day else None,
     )
 
 

@@ -43,6 +43,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 FRAME_FAULTS = tuple(Faults.__dataclass_fields__)
 
 
+class DayFile(Section):
+    """Which part of a working day a run lives through."""
+
+    begins: Annotated[Seconds, Field(lt=86_400)] = 9 * 3600.0
+    """Hour of the day at the start, as 11h or 16.5h; shifts begin between 9:30 and 11:30, meals are at 11 and 17."""
+    compress: Annotated[float, Field(ge=1, le=60)] = 1.0
+    """How many hours of the day pass in one: waits, walks, breaks, ways and battery shrink, motion does not."""
+
+
 class GroupFile(Section):
     """Helmets of one kind."""
 
@@ -60,11 +69,19 @@ class GroupFile(Section):
     """Whether the helmet knows that it is worn."""
     hangs: bool = False
     """Whether it hangs on the handlebar, not worn."""
+    boxed: bool = False
+    """Whether it lies in the delivery box of a vehicle that rides, not worn."""
+    sensor: Literal["liner", "shell"] = "liner"
+    """Where the accelerometer sits."""
+    day: DayFile | None = None
+    """Riders who work a day of orders, breaks and battery, instead of riding on and on."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.part not in PARTS:
             raise ValueError(f"part {self.part!r} is not one of {', '.join(PARTS)}")
+        if self.hangs + self.boxed + (self.day is not None) > 1:
+            raise ValueError("a helmet hangs, is boxed or has a day: only one of these")
         return self
 
 
