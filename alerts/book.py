@@ -9,7 +9,7 @@ from pathlib import Path
 from alerts import lifecycle
 from alerts.database import connect, transaction
 from alerts.model import Alert, Change, Resolution, Rider, State, dump, parse
-from alerts.rules import Step
+from alerts.rules import RefusedError, Step
 from core.model import Detection, HelmetEvent
 
 
@@ -35,6 +35,10 @@ class Book:
         self._countdown_us = round(countdown_s * 1e6)
         self._riders = riders or {}
         self._untouched_us = round(untouched_s * 1e6)
+
+    def know(self, riders: Mapping[str, Rider]) -> None:
+        """From now on these ride with the helmets; alerts keep the rider they were raised with."""
+        self._riders = riders
 
     def close(self) -> None:
         """Closes the file."""
@@ -68,19 +72,52 @@ class Book:
         """A person takes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.acknowledge(alert, person, now_us), now_us)
 
-    def resolve(self, alert_id: str, person: str, reason: Resolution, note: str, now_us: int) -> list[Change]:
+    def acknowledge_many(
+        self, alert_ids: Sequence[str], person: str, now_us: int, together: int
+    ) -> tuple[list[Change], dict[str, NotFoundError | RefusedError]]:
+        """A person takes many alerts at once, of `together` in all; also gives those that could not be taken."""
+        changes: list[Change] = []
+        refused: dict[str, NotFoundError | RefusedError] = {}
+        with transaction(self._db):
+            for id_ in alert_ids:
+                try:
+                    steps = lifecycle.acknowledge(self.alert(id_), person, now_us, together)
+                    changes += self._write(steps, now_us)
+                except (NotFoundError, RefusedError) as error:
+                    refused[id_] = error
+        return changes, refused
+
+    def resolve(
+        self,
+        alert_id: str,
+        person: str,
+        reason: Resolution,
+        note: str,
+        now_us: int,
+        dispatched: bool | None = None,
+    ) -> list[Change]:
         """A person closes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(
-            alert_id, lambda alert: lifecycle.resolve(alert, person, reason, note, now_us), now_us
+            alert_id,
+            lambda alert: lifecycle.resolve(alert, person, reason, note, now_us, dispatched),
+            now_us,
         )
 
     def reopen(self, alert_id: str, person: str, note: str, now_us: int) -> list[Change]:
         """A person takes a closed alert back. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.reopen(alert, person, note, now_us), now_us)
 
-    def note(self, alert_id: str, person: str, text: str, now_us: int) -> list[Change]:
+    def note(
+        self, alert_id: str, person: str, text: str, now_us: int, mentions: Sequence[str] = ()
+    ) -> list[Change]:
         """A person writes into the timeline. Raises `NotFoundError`."""
-        return self._ask(alert_id, lambda alert: lifecycle.note(alert, person, text, now_us), now_us)
+        return self._ask(
+            alert_id, lambda alert: lifecycle.note(alert, person, text, now_us, mentions), now_us
+        )
+
+    def contact(self, alert_id: str, person: str, now_us: int) -> list[Change]:
+        """A person looks up the emergency contact. Raises `NotFoundError`, `rules.RefusedError`."""
+        return self._ask(alert_id, lambda alert: lifecycle.contact(alert, person, now_us), now_us)
 
     def help(self, alert_id: str, person: str, helper: dict[str, str], now_us: int) -> list[Change]:
         """A person asks somebody nearby. Raises `NotFoundError`, `rules.RefusedError`."""

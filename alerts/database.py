@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 4
+VERSION = 5
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -91,7 +91,20 @@ CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (alerted_us);
 CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# Forgetting a person is the one change that the audit trail allows, and it says so while it happens.
+_FIFTH = """
+CREATE TABLE IF NOT EXISTS silences (id TEXT PRIMARY KEY, until_us INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS silences_by_end ON silences (until_us);
+DROP TRIGGER IF EXISTS changes_stay;
+CREATE TRIGGER changes_stay BEFORE UPDATE ON changes
+    WHEN NOT EXISTS (SELECT 1 FROM keys WHERE name = 'forgetting')
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE INDEX IF NOT EXISTS deliveries_by_queue ON deliveries (queued_us);
+ALTER TABLE alerts ADD COLUMN forgotten INTEGER AS (coalesce(json_extract(body, '$.forgotten'), 0));
+CREATE INDEX IF NOT EXISTS alerts_to_forget ON alerts (forgotten, final_us);
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """What each version adds to the one before."""
 
 

@@ -1,6 +1,6 @@
 """The life of an alert: what detections, riders, the clock and people do to it, by the rules of `alerts.rules`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -152,18 +152,22 @@ def untouched(alert: Alert, now_us: int) -> Iterator[Step]:
     yield from apply(alert, Input.UNTOUCHED, DESK, now_us)
 
 
-def acknowledge(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
-    """A person takes the alert; taking it twice changes nothing. Raises `RefusedError`."""
+def acknowledge(alert: Alert, person: str, now_us: int, together: int = 1) -> Iterator[Step]:
+    """A person takes the alert, one of `together`; taking it twice changes nothing. Raises `RefusedError`."""
     if alert.state is State.ACKNOWLEDGED and alert.owner == person:
         return
     if alert.state is State.ACKNOWLEDGED:
         raise RefusedError(f"{alert.owner} has already taken this alert.", alert.owner)
-    yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, {})
+    detail = {"together": together} if together > 1 else {}
+    yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, detail)
 
 
-def resolve(alert: Alert, person: str, reason: Resolution, note: str, now_us: int) -> Iterator[Step]:
-    """A person closes an acknowledged alert. Raises `RefusedError`."""
-    yield from ask(alert, Input.RESOLVE, person, now_us, {"reason": reason, "note": note})
+def resolve(
+    alert: Alert, person: str, reason: Resolution, note: str, now_us: int, dispatched: bool | None = None
+) -> Iterator[Step]:
+    """A person closes an acknowledged alert and says whether help was sent. Raises `RefusedError`."""
+    detail = {"reason": reason, "note": note, "dispatched": dispatched}
+    yield from ask(alert, Input.RESOLVE, person, now_us, detail)
 
 
 def reopen(alert: Alert, person: str, note: str, now_us: int) -> Iterator[Step]:
@@ -171,9 +175,18 @@ def reopen(alert: Alert, person: str, note: str, now_us: int) -> Iterator[Step]:
     yield from ask(alert, Input.REOPEN, person, now_us, {"note": note})
 
 
-def note(alert: Alert, person: str, text: str, now_us: int) -> Iterator[Step]:
-    """A person writes something into the timeline."""
-    yield from ask(alert, Input.NOTE, person, now_us, {"note": text})
+def note(alert: Alert, person: str, text: str, now_us: int, mentions: Sequence[str] = ()) -> Iterator[Step]:
+    """A person writes something into the timeline, with the display names of those it is meant for."""
+    detail = {"note": text} | ({"mentions": list(mentions)} if mentions else {})
+    yield from ask(alert, Input.NOTE, person, now_us, detail)
+
+
+def contact(alert: Alert, person: str, now_us: int) -> Iterator[Step]:
+    """A person looks up the rider's emergency contact: only who has the alert may. Raises `RefusedError`."""
+    if alert.state is State.ACKNOWLEDGED and alert.owner != person:
+        sentence = f"{alert.owner} has this alert; the emergency contact is for the person who has it."
+        raise RefusedError(sentence, alert.owner)
+    yield from ask(alert, Input.CONTACT, person, now_us, {})
 
 
 def help_(alert: Alert, person: str, helper: dict[str, str], now_us: int) -> Iterator[Step]:

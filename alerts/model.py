@@ -32,6 +32,8 @@ class Entry(StrEnum):
     NOTED = "noted"
     WITHDRAWN = "withdrawn"
     HELP = "help"
+    CONTACT = "contact"
+    """The rider's emergency contact was opened."""
 
 
 class Resolution(StrEnum):
@@ -54,6 +56,10 @@ class Rider:
     phone: str
     first_aid: bool = False
     """Trained, and willing to be asked to help somebody nearby."""
+    city: str = ""
+    station: str = ""
+    has_contact: bool = False
+    """Whether an emergency contact is known; who it is, only the person who has the alert may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Resolved:
     reason: Resolution
     note: str
     by: str
+    dispatched: bool | None = None
+    """Whether somebody was sent to the rider; None where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,8 @@ class Alert:
     """When a person last did something about it."""
     answer_by_us: int | None = None
     """Until when the rider was given to say "I'm OK"; stands also after the alert opened. None for an SOS."""
+    forgotten: bool = False
+    """Whose it was has been forgotten, as the configuration or the rider wanted; it still counts."""
 
     @property
     def last_impact_us(self) -> int:
@@ -158,6 +168,6 @@ def parse(text: str, seq: int) -> Alert:
         "position": None if position is None else Position(**position),
         "resolution": None
         if resolution is None
-        else Resolved(Resolution(resolution["reason"]), resolution["note"], resolution["by"]),
+        else Resolved(**resolution | {"reason": Resolution(resolution["reason"])}),
     }
     return Alert(**body)

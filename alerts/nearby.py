@@ -1,5 +1,6 @@
 """Who is near: riders with first-aid training, rider stations and AEDs, ranked by distance."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,34 @@ class Near:
 
     helper: Helper
     distance_m: float
+
+
+_WINDS = (
+    ("北", "north"),
+    ("东北", "north-east"),
+    ("东", "east"),
+    ("东南", "south-east"),
+    ("南", "south"),
+    ("西南", "south-west"),
+    ("西", "west"),
+    ("西北", "north-west"),
+)
+
+
+def distance_m(from_deg: tuple[float, float], to_deg: tuple[float, float]) -> float:
+    """How far a place is from another (latitude, longitude), as the crow flies."""
+    a, b = _points(np.array([from_deg, to_deg]))
+    return float(2 * EARTH_M * np.arcsin(np.clip(np.linalg.norm(a - b) / 2, 0, 1)))
+
+
+def direction(from_deg: tuple[float, float], to_deg: tuple[float, float]) -> tuple[str, str]:
+    """In which of eight directions a place lies from another (latitude, longitude), in Chinese and English."""
+    lat, to_lat = math.radians(from_deg[0]), math.radians(to_deg[0])
+    east = math.radians(to_deg[1] - from_deg[1])
+    # Initial bearing of the great circle.
+    y = math.sin(east) * math.cos(to_lat)
+    x = math.cos(lat) * math.sin(to_lat) - math.sin(lat) * math.cos(to_lat) * math.cos(east)
+    return _WINDS[round(math.degrees(math.atan2(y, x)) / 45) % 8]
 
 
 def nearby(lat_deg: float, lon_deg: float, helpers: Sequence[Helper]) -> list[Near]:

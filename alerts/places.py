@@ -1,8 +1,8 @@
 """Rider stations and AEDs: a CSV file with the columns `kind,name,lat_deg,lon_deg,phone,note`, WGS-84."""
 
-import csv
 from pathlib import Path
 
+from alerts import table
 from alerts.nearby import Helper
 from alerts.notices import notice_id
 from core.config import ConfigError
@@ -17,23 +17,19 @@ def read(path: Path) -> list[Helper]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: the places file cannot be read: {error}"]) from None
-    rows = csv.reader(text.splitlines())
-    header = [cell.strip() for cell in next(rows, [])]
+    rows = table.lines(text)
+    header = next(rows, (1, []))[1]
     if header != _COLUMNS:
-        raise ConfigError(
-            [f"{path}:1: the first line must be {','.join(_COLUMNS)}, got {','.join(header)!r}"]
-        )
+        got = header if isinstance(header, str) else repr(",".join(header))
+        raise ConfigError([f"{path}:1: the first line must be {','.join(_COLUMNS)}, got {got}"])
     places: dict[str, Helper] = {}
     faults = []
-    for row in rows:
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
-            continue
-        place = _place(cells)
+    for number, cells in rows:
+        place = cells if isinstance(cells, str) else _place(cells)
         if isinstance(place, str):
-            faults.append(f"{path}:{rows.line_num}: {place}")
+            faults.append(f"{path}:{number}: {place}")
         elif place.id in places:
-            faults.append(f"{path}:{rows.line_num}: {place.name} is given twice")
+            faults.append(f"{path}:{number}: {place.name} is given twice")
         else:
             places[place.id] = place
     if faults:

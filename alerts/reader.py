@@ -45,6 +45,8 @@ class Filter:
     helmet: str = ""
     rider: str = ""
     """Part of the rider's name."""
+    city: str = ""
+    station: str = ""
     owner: str = ""
     from_us: int | None = None
     """`alerted_us` from here on."""
@@ -66,8 +68,13 @@ class Filter:
             parts.append(("helmet = ?", [self.helmet]))
         if self.rider:
             parts.append(("instr(lower(json_extract(body, '$.rider.name')), lower(?))", [self.rider]))
-        if self.owner:
-            parts.append(("json_extract(body, '$.owner') = ?", [self.owner]))
+        for path, wanted in (
+            ("rider.city", self.city),
+            ("rider.station", self.station),
+            ("owner", self.owner),
+        ):
+            if wanted:
+                parts.append((f"json_extract(body, '$.{path}') = ?", [wanted]))
         if self.from_us is not None:
             parts.append(("alerted_us >= ?", [self.from_us]))
         if self.to_us is not None:
@@ -101,6 +108,33 @@ class Reader:
         ).fetchall()
         page = rows[:limit]
         return [parse(body, seq) for body, seq, _ in page], page[-1][2] if len(rows) > limit else None
+
+    def live(self) -> list[Alert]:
+        """All alerts that somebody still has to do something about, oldest first."""
+        rows = self._db.execute(
+            "SELECT body, seq FROM alerts WHERE state IN (?, ?, ?) ORDER BY number", LIVE
+        ).fetchall()
+        return [parse(body, seq) for body, seq in rows]
+
+    def escalated(self) -> list[dict[str, Any]]:
+        """Live alerts about which a later tier than the first was called since they opened, and whom it called."""
+        rows = self._db.execute(
+            """
+            SELECT a.id, d.tier, d.queued_us, d.body, max(d.number) FROM alerts a JOIN deliveries d ON d.alert = a.id
+            WHERE a.state IN ('open', 'acknowledged') AND d.tier > 0
+                AND d.queued_us >= json_extract(a.body, '$.opened_us')
+            GROUP BY a.id ORDER BY a.number
+            """
+        ).fetchall()
+        return [
+            {
+                "id": id_,
+                "tier": tier,
+                "told_us": queued_us,
+                "people": [person["name"] for person in json.loads(body)["people"]],
+            }
+            for id_, tier, queued_us, body, _ in rows
+        ]
 
     def statistics(self, from_us: int, to_us: int, now_us: int) -> dict[str, Any]:
         """How alerts that came in from one moment up to another were dealt with."""

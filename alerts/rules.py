@@ -42,6 +42,8 @@ class Input(StrEnum):
     DRILL = "drill"
     HELP = "help"
     """Somebody nearby is asked to help, or says what they do."""
+    CONTACT = "contact"
+    """Who has the alert looks up the rider's emergency contact."""
 
 
 P, O, A, R, C = State  # noqa: E741  # the five columns of the table below
@@ -88,6 +90,7 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
     (P, Input.HELP): (Entry.HELP, P),
     (O, Input.HELP): (Entry.HELP, O),
     (A, Input.HELP): (Entry.HELP, A),
+    (A, Input.CONTACT): (Entry.CONTACT, A),
     (P, Input.NOTE): (Entry.NOTED, P),
     (O, Input.NOTE): (Entry.NOTED, O),
     (A, Input.NOTE): (Entry.NOTED, A),
@@ -146,7 +149,7 @@ def _fields(state: State, actor: str, now_us: int, detail: dict[str, Any]) -> di
         case State.ACKNOWLEDGED:
             return {"acknowledged_us": now_us, "owner": actor}
         case State.RESOLVED:
-            resolution = Resolved(detail["reason"], detail["note"], actor)
+            resolution = Resolved(detail["reason"], detail["note"], actor, detail["dispatched"])
             return {"resolved_us": now_us, "resolution": resolution}
         case State.CANCELLED:
             return {"cancelled_us": now_us}
@@ -162,12 +165,17 @@ def ask(alert: Alert, given: Input, person: str, now_us: int, detail: dict[str, 
             Input.RESOLVE: "resolved",
             Input.REOPEN: "reopened",
             Input.HELP: "helped",
+            Input.CONTACT: "asked for its emergency contact",
         }[given]
         first = {
             (Input.ACKNOWLEDGE, R): " Reopen it first.",
             (Input.ACKNOWLEDGE, C): " Reopen it first.",
             (Input.HELP, R): " Reopen it first.",
             (Input.HELP, C): " Reopen it first.",
+            (Input.CONTACT, P): " Take it first.",
+            (Input.CONTACT, O): " Take it first.",
+            (Input.CONTACT, R): " Reopen it first.",
+            (Input.CONTACT, C): " Reopen it first.",
             (Input.RESOLVE, P): " Take it first.",
             (Input.RESOLVE, O): " Take it first.",
         }.get((given, alert.state), "")

@@ -9,6 +9,7 @@ from alerts.escalation import Call, Storm, Why
 from alerts.model import Alert, State
 from alerts.notices import Notice, clock_time, facts, lines, notice_id, title
 from alerts.policy import Policy
+from alerts.silences import Silence, until_us
 
 BATCH = 250
 FINAL = (State.RESOLVED, State.CANCELLED)
@@ -23,6 +24,7 @@ class Watch:
     _alerts: dict[str, Alert] = field(default_factory=dict)
     _next_us: dict[str, int] = field(default_factory=dict)
     _heap: list[tuple[int, str]] = field(default_factory=list)
+    _silences: tuple[Silence, ...] = ()
     _stormy: bool = False
     """Whether the storms have to be worked out anew."""
     _storms: dict[str, Storm] = field(default_factory=dict)
@@ -36,14 +38,25 @@ class Watch:
             self._look(alert.id, 0)
             self._stormy |= alert.signal_lost
 
+    def silence(self, silences: Iterable[Silence]) -> None:
+        """From now on these silences hold; every live alert is looked at anew."""
+        self._silences = tuple(silences)
+        for id_ in self._alerts:
+            self._look(id_, 0)
+
+    @property
+    def storms(self) -> list[Storm]:
+        """The storms of this moment."""
+        if self._stormy:
+            self._regroup()
+        return list(self._storms.values())
+
     def due(self, now_us: int) -> list[Notice]:
         """What is to be sent now. The same notice may be named again; its id is the same.
 
         At most `BATCH` alerts are looked at, so that others get their turn; `behind` says whether more wait.
         """
-        if self._stormy:
-            self._regroup()
-        notices = [notice for storm in self._storms.values() for notice in self._storm(storm, now_us)]
+        notices = [notice for storm in self.storms for notice in self._storm(storm, now_us)]
         looked = 0
         while self.behind(now_us) and looked < BATCH:
             at_us, id_ = heapq.heappop(self._heap)
@@ -62,6 +75,11 @@ class Watch:
         if alert.state in FINAL:
             del self._alerts[alert.id]
         if alert.id in self._members and alert.state is State.OPEN:
+            return []
+        quiet_until_us = until_us(self._silences, alert, now_us)
+        if quiet_until_us is not None:
+            if alert.state not in FINAL:
+                self._look(alert.id, quiet_until_us)
             return []
         found = escalation.plan(alert, self.policy, now_us)
         if found.next_us is not None:

@@ -254,6 +254,8 @@ class Alerts(Section):
     """CSV file with the columns helmet,name,phone,first_aid: who rides which helmet; empty means nobody is known."""
     places_file: str = ""
     """CSV file with the columns kind,name,lat_deg,lon_deg,phone,note: rider stations and AEDs."""
+    retention_days: Annotated[float, Field(ge=0)] = 730.0
+    """Days after which a closed alert forgets whose it was (rider, place, trace, texts) and only counts; 0: never."""
     channels: tuple[Channel, ...] = ()
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
     escalation_file: str = ""

@@ -305,3 +305,5 @@ class WorkerReport:
     """Telemetry rows the store has not taken yet."""
     helmets: list[HelmetReport] = field(default_factory=list)
     """Only helmets heard since the last report that the desk took."""
+    prompted: list[str] = field(default_factory=list)
+    """Ids of the desk's last messages to helmets that went to the broker."""

@@ -68,6 +68,11 @@ class Accounts:
             raise AccountError(f"an account named {name} or shown as {display_name} exists already") from None
         return password
 
+    def names(self) -> list[str]:
+        """The display names of everybody who may sign in."""
+        rows = self._db.execute("SELECT display_name FROM accounts ORDER BY display_name").fetchall()
+        return [name for (name,) in rows]
+
     def renew(self, name: str) -> str:
         """Gives an account a new password and signs it out everywhere. Raises `AccountError`."""
         password, name = _password(), _name(name)

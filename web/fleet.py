@@ -2,12 +2,13 @@
 
 import json
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from alerts.faults import Fault
 from core.model import HelmetReport, WorkerReport
-from web.wire import helmets_json
+from web.worker_wire import helmets_json
 
 STALE_S = 10.0
 """A worker reports every few seconds; after this long without one something is wrong."""
@@ -27,11 +28,16 @@ class Fleet:
         self._helmets_max = helmets_max
         self._workers: dict[str, _Worker] = {}
         self._helmets: dict[str, HelmetReport] = {}
+        self._worker_of: dict[str, str] = {}
         self._gone: deque[int] = deque()
         """When helmets were reported gone, in the last minutes."""
+        self.observed: dict[str, int] = {}
+        """Helmets under observation, and until when (microseconds since 1970)."""
 
-    def take(self, report: WorkerReport, now_us: int) -> list[HelmetReport]:
-        """Takes a report and returns the helmets that changed."""
+    def take(
+        self, report: WorkerReport, now_us: int, silenced: Callable[[str], bool] = lambda _: False
+    ) -> list[HelmetReport]:
+        """Takes a report and returns the helmets that changed; of `silenced` ones nobody counts who went offline."""
         self._workers[report.worker] = _Worker(replace(report, helmets=[]), now_us)
         changed = []
         for reported in report.helmets:
@@ -42,14 +48,16 @@ class Fleet:
                 helmet = replace(known, online=False, received_us=helmet.received_us)
             if known == helmet or (known is not None and helmet.received_us < known.received_us):
                 continue
-            if not helmet.online and (known is None or known.online):
+            if not helmet.online and (known is None or known.online) and not silenced(helmet.helmet):
                 self._gone.append(now_us)
             # Deleted first, so that the dictionary stays in the order of the last change.
             self._helmets.pop(helmet.helmet, None)
             self._helmets[helmet.helmet] = helmet
+            self._worker_of[helmet.helmet] = report.worker
             changed.append(helmet)
         while len(self._helmets) > self._helmets_max:
-            del self._helmets[next(iter(self._helmets))]
+            gone = next(iter(self._helmets))
+            del self._helmets[gone], self._worker_of[gone]
         return changed
 
     def faults(self, now_us: int, least: int, within_s: float) -> dict[str, Fault]:
@@ -74,9 +82,18 @@ class Fleet:
             )
         return found
 
+    @property
+    def names(self) -> Iterable[str]:
+        """All helmets heard of."""
+        return self._helmets.keys()
+
     def helmet(self, name: str) -> HelmetReport | None:
         """What is known of one helmet."""
         return self._helmets.get(name)
+
+    def worker_of(self, name: str) -> str | None:
+        """The worker that last spoke of a helmet."""
+        return self._worker_of.get(name)
 
     def newly_stale(self, now_us: int) -> bool:
         """Whether a worker fell silent since the last call."""
@@ -96,7 +113,8 @@ class Fleet:
         """The object of `GET /api/v1/fleet` as JSON, with the given helmets or with all of them."""
         shown = list(self._helmets.values()) if helmets is None else helmets
         workers = [_worker(worker, now_us) for worker in self._workers.values()]
-        head = json.dumps({"now_us": now_us, "workers": workers}, ensure_ascii=False)
+        observed = {name: until_us for name, until_us in self.observed.items() if until_us > now_us}
+        head = json.dumps({"now_us": now_us, "workers": workers, "observed": observed}, ensure_ascii=False)
         return head[:-1].encode() + b', "helmets": ' + helmets_json(shown) + b"}"
 
 

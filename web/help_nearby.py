@@ -8,12 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from alerts.model import Alert, Change, Entry
-from alerts.nearby import Helper, nearby
+from alerts.nearby import Helper, direction, distance_m, nearby
 from alerts.reader import Reader
 from core.model import Position
 from web import wire
 from web.accounts import Person
 from web.problems import PERSON_BODY_MAX, Problem, read_body
+from web.prompts import Message
 from web.state import Desk
 
 AGE_MAX_S = 900.0
@@ -26,25 +27,51 @@ async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
     position = _position(desk, found.alert)
     if position is None:
         return web.json_response({"position": None, "helpers": []})
-    said = _said(found.timeline)
-    near = nearby(position.lat_deg, position.lon_deg, [*_riders(desk, found.alert), *desk.places])
+    said, asked = _said(found.timeline), _asked(found.timeline)
+    near = nearby(position.lat_deg, position.lon_deg, [*_riders(desk, found.alert), *desk.registers.places])
+    now_us = desk.clock.now_us()
     helpers = [
         asdict(each.helper)
         | {"distance_m": each.distance_m}
         | said.get(each.helper.id, {"status": None, "status_us": None})
+        | {"prompt": desk.prompts.state(f"help-{asked.get(each.helper.id)}", now_us)}
         for each in near
     ]
     return web.json_response({"position": asdict(position), "helpers": helpers})
 
 
 async def record(request: web.Request, desk: Desk, by: Person) -> web.Response:
-    """Writes down that somebody was asked, goes, has arrived or cannot."""
+    """Writes down that somebody was asked, goes, has arrived or cannot; a rider who is asked is told so."""
     given = wire.help_(await read_body(request, PERSON_BODY_MAX))
     kind, name = _who(desk, given.helper)
-    alert, now_us = request.match_info["id"], desk.clock.now_us()
+    id_, now_us = request.match_info["id"], desk.clock.now_us()
     detail = {"helper": given.helper, "kind": kind, "name": name, "status": given.status, "note": given.note}
-    changes = await desk.change(lambda book: book.help(alert, by.display_name, detail, now_us))
-    return web.json_response(asdict(changes[-1].alert))
+    changes = await desk.change(lambda book: book.help(id_, by.display_name, detail, now_us))
+    alert = changes[-1].alert
+    if kind == "rider" and given.status == "asked":
+        helmet = given.helper.removeprefix("rider:")
+        # Whoever asks again is heard again: each line of the timeline is a message of its own.
+        message = Message(f"help-{changes[-1].seq}", helmet, _request(desk, alert, helmet), now_us)
+        desk.prompts.add(message)
+    return web.json_response(asdict(alert))
+
+
+def _request(desk: Desk, alert: Alert, helmet: str) -> str:
+    """What the helmet reads to the rider who is asked; the person who may be hurt is not named."""
+    place, asked = _position(desk, alert), desk.fleet.helmet(helmet)
+    test = "演练 TEST。" if alert.test else ""
+    zh, en = "附近", "nearby"
+    if place is not None and asked is not None and asked.lat_deg is not None and asked.lon_deg is not None:
+        here = (asked.lat_deg, asked.lon_deg)
+        there = (place.lat_deg, place.lon_deg)
+        wind_zh, wind_en = direction(here, there)
+        metres = round(distance_m(here, there), -2)
+        zh = f"您{wind_zh}面约 {metres:.0f} 米处"
+        en = f"about {metres:.0f} m to the {wind_en} of you"
+    return (
+        f"{test}{zh}有骑手可能摔倒，需要帮助。请先安全停车，再联系报警台。"
+        f"A rider {en} may have fallen and needs help. Stop safely, then call the desk."
+    )
 
 
 def _position(desk: Desk, alert: Alert) -> Position | None:
@@ -59,7 +86,7 @@ def _position(desk: Desk, alert: Alert) -> Position | None:
 
 def _riders(desk: Desk, alert: Alert) -> list[Helper]:
     now_us, helpers = desk.clock.now_us(), []
-    for name, rider in desk.riders.items():
+    for name, rider in desk.registers.riders.items():
         helmet = desk.fleet.helmet(name) if rider.first_aid and name != alert.helmet else None
         if helmet is None or helmet.lat_deg is None or helmet.lon_deg is None:
             continue
@@ -74,17 +101,23 @@ def _said(timeline: list[Change]) -> dict[str, dict[str, Any]]:
     return {
         change.detail["helper"]: {"status": change.detail["status"], "status_us": change.at_us}
         for change in timeline
-        if change.type is Entry.HELP
+        if change.type is Entry.HELP and "helper" in change.detail
     }
+
+
+def _asked(timeline: list[Change]) -> dict[str, int]:
+    """The line at which each helper was last asked."""
+    lines = [line for line in timeline if line.type is Entry.HELP and line.detail.get("status") == "asked"]
+    return {line.detail.get("helper", ""): line.seq for line in lines}
 
 
 def _who(desk: Desk, helper: str) -> tuple[str, str]:
     """Kind and name of a helper. Raises `Problem` 404."""
     kind, _, name = helper.partition(":")
-    rider = desk.riders.get(name)
+    rider = desk.registers.riders.get(name)
     if kind == "rider" and rider is not None and rider.first_aid:
         return kind, rider.name
-    for place in desk.places:
+    for place in desk.registers.places:
         if place.id == helper:
             return place.kind, place.name
     raise Problem(404, "There is no helper with this id.")

@@ -6,14 +6,17 @@ from functools import partial
 
 from aiohttp import web
 
-from alerts.model import Alert, Change
+from alerts.book import BATCH, Book, NotFoundError
+from alerts.model import Alert, Change, State
 from alerts.reader import Reader
+from alerts.rules import RefusedError
 from web import wire
-from web.accounts import Person
-from web.problems import PERSON_BODY_MAX, read_body
+from web.accounts import Accounts, Person
+from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
 
 LIST_MAX = 1000
+MANY_BODY_MAX = 512 * 2**10
 MONTH_US = 30 * 86_400 * 1_000_000
 
 
@@ -55,12 +58,58 @@ async def acknowledge(request: web.Request, desk: Desk, by: Person) -> web.Respo
     return await _after(desk, alert, changes)
 
 
+async def acknowledge_many(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person takes many alerts, or a whole storm; says for each that could not be taken why."""
+    given = wire.many(await read_body(request, MANY_BODY_MAX))
+    ids = list(dict.fromkeys(given.ids)) or _untaken(desk, given.storm)
+    now_us = desk.clock.now_us()
+    refused: dict[str, NotFoundError | RefusedError] = {}
+
+    def take(book: Book, part: list[str]) -> list[Change]:
+        changes, not_taken = book.acknowledge_many(part, by.display_name, now_us, len(ids))
+        refused.update(not_taken)
+        return changes
+
+    for start in range(0, len(ids), BATCH):
+        await desk.change(partial(take, part=ids[start : start + BATCH]))
+    problems = [
+        {
+            "id": id_,
+            "status": 404 if isinstance(error, NotFoundError) else 409,
+            "detail": str(error),
+            "owner": getattr(error, "owner", None),
+        }
+        for id_, error in refused.items()
+    ]
+    return web.json_response({"taken": [id_ for id_ in ids if id_ not in refused], "problems": problems})
+
+
+def _untaken(desk: Desk, storm: str) -> list[str]:
+    for found in desk.storms:
+        if found.id == storm:
+            return [alert.id for alert in found.members if alert.state in (State.PENDING, State.OPEN)]
+    raise Problem(404, f"There is no storm {storm}.")
+
+
+async def contact(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """The rider's emergency contact, for the person who has the alert; the timeline says who looked it up."""
+    wire.empty(await read_body(request, PERSON_BODY_MAX))
+    id_, now_us = request.match_info["id"], desk.clock.now_us()
+    alert = await desk.ask(partial(Reader.alert, alert_id=id_))
+    found = desk.registers.contacts.get(alert.helmet)
+    # The helmet may have changed hands since: then the contact is somebody else's.
+    if found is None or alert.rider is None or alert.rider.name != desk.registers.riders[alert.helmet].name:
+        raise Problem(404, "No emergency contact is known for this rider.")
+    await desk.change(lambda book: book.contact(id_, by.display_name, now_us))
+    return web.json_response({"name": found.name, "phone": found.phone})
+
+
 async def resolve(request: web.Request, desk: Desk, by: Person) -> web.Response:
     """A person closes an alert."""
     given = wire.close(await read_body(request, PERSON_BODY_MAX))
     alert, now_us = request.match_info["id"], desk.clock.now_us()
     changes = await desk.change(
-        lambda book: book.resolve(alert, by.display_name, given.reason, given.note, now_us)
+        lambda book: book.resolve(alert, by.display_name, given.reason, given.note, now_us, given.dispatched)
     )
     return await _after(desk, alert, changes)
 
@@ -77,8 +126,19 @@ async def note(request: web.Request, desk: Desk, by: Person) -> web.Response:
     """A person writes into an alert's timeline."""
     text = wire.remark(await read_body(request, PERSON_BODY_MAX), needed=True)
     alert, now_us = request.match_info["id"], desk.clock.now_us()
-    changes = await desk.change(lambda book: book.note(alert, by.display_name, text, now_us))
+    mentions = mentioned(text, await desk.people(Accounts.names))
+    changes = await desk.change(lambda book: book.note(alert, by.display_name, text, now_us, mentions))
     return await _after(desk, alert, changes)
+
+
+def mentioned(text: str, names: list[str]) -> list[str]:
+    """The display names that a note calls with an @; of names that begin alike, the longest."""
+    found = []
+    for part in text.split("@")[1:]:
+        fits = [name for name in names if part.startswith(name)]
+        if fits:
+            found.append(max(fits, key=len))
+    return list(dict.fromkeys(found))
 
 
 async def drill(request: web.Request, desk: Desk, by: Person) -> web.Response:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from alerts.book import BATCH, Book
 from core import metrics
-from web import wire
+from web import worker_wire
 from web.problems import read_body
 from web.state import Desk
 
@@ -16,7 +16,7 @@ WORKER_BODY_MAX = 32 * 2**20
 
 async def take_detections(request: web.Request, desk: Desk) -> web.Response:
     """Takes detections; the answer comes after the commit."""
-    found = wire.detections(await read_body(request, WORKER_BODY_MAX))
+    found = worker_wire.detections(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
     for start in range(0, len(found), BATCH):
         part = found[start : start + BATCH]
@@ -27,7 +27,7 @@ async def take_detections(request: web.Request, desk: Desk) -> web.Response:
 
 async def take_events(request: web.Request, desk: Desk) -> web.Response:
     """Takes what riders say; the answer comes after the commit."""
-    found = wire.events(await read_body(request, WORKER_BODY_MAX))
+    found = worker_wire.events(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
     for start in range(0, len(found), BATCH):
         part = found[start : start + BATCH]
@@ -37,9 +37,15 @@ async def take_events(request: web.Request, desk: Desk) -> web.Response:
 
 
 async def take_report(request: web.Request, desk: Desk) -> web.Response:
-    """Takes a worker's report and tells the pages what changed."""
-    report = wire.report(await read_body(request, WORKER_BODY_MAX))
+    """Takes a worker's report, tells the pages what changed, and the worker which helmets are to be told what."""
+    report = worker_wire.report(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
-    changed = desk.fleet.take(report, now_us)
+    changed = desk.fleet.take(report, now_us, desk.silenced)
     desk.hub.fleet(changed, partial(desk.fleet.view, now_us))
-    return web.Response(status=204)
+    desk.prompts.sent(report.prompted)
+    prompts = [
+        {"id": each.id, "helmet": each.helmet, "text": each.text}
+        for each in desk.prompts.waiting(now_us)
+        if desk.fleet.worker_of(each.helmet) in (None, report.worker)
+    ]
+    return web.json_response({"prompts": prompts})

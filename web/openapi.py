@@ -13,7 +13,7 @@ from alerts.model import Alert, State
 from alerts.nearby import Helper
 from alerts.outbox import Delivery
 from core.model import Detection, HelmetEvent, Kind, WorkerReport
-from web.wire import Close, Drill, Help, Remark, SignIn
+from web.wire import Close, Drill, Help, Hush, Many, Remark, SignIn, Where
 
 REF = "#/components/schemas/{model}"
 
@@ -61,6 +61,28 @@ _TO = ("to_us", _INTEGER, "alerted_us before this")
 _CHANNEL = _object(
     name=_TEXT, kind=_TEXT, failing={"type": "boolean"}, waiting=_INTEGER, code=_TEXT, sentence=_TEXT
 )
+_REFUSED = _object(id=_TEXT, status=_INTEGER, detail=_TEXT, owner={"type": ["string", "null"]})
+_STORM = _object(
+    id=_TEXT,
+    severity=_INTEGER,
+    since_us=_INTEGER,
+    opened_us={"type": ["integer", "null"]},
+    open=_INTEGER,
+    ids=_list(_TEXT),
+)
+_SILENCE = _object(
+    id=_TEXT,
+    helmets=_list(_TEXT),
+    city=_TEXT,
+    station=_TEXT,
+    reason=_TEXT,
+    by=_TEXT,
+    from_us=_INTEGER,
+    until_us=_INTEGER,
+    count=_INTEGER,
+    ended_us={"type": ["integer", "null"]},
+    ended_by={"type": ["string", "null"]},
+)
 _FILTERS = (
     ("state", _TEXT, f"some of {', '.join(State)}, with commas between"),
     ("severity", _TEXT, "some of 1, 2, 3, 4"),
@@ -68,6 +90,8 @@ _FILTERS = (
     ("helmet", _TEXT, "exactly"),
     ("rider", _TEXT, "part of the name"),
     ("owner", _TEXT, "exactly"),
+    ("city", _TEXT, "exactly; the rider's"),
+    ("station", _TEXT, "exactly; the rider's"),
     _FROM,
     _TO,
     ("test", {"enum": ["true", "false"]}, "drills alone, or none"),
@@ -94,12 +118,31 @@ OPERATIONS: dict[str, Operation] = {
         _TAKEN,
         errors=(400,),
     ),
-    "POST /api/v1/report": Operation("Take a report", "worker", _ref("WorkerReport"), errors=(400,)),
+    "POST /api/v1/report": Operation(
+        "Take a report; the answer names what helmets are to be told",
+        "worker",
+        _ref("WorkerReport"),
+        _object(prompts=_list(_object(id=_TEXT, helmet=_TEXT, text=_TEXT))),
+        errors=(400,),
+    ),
     "GET /api/v1/alerts": Operation(
         "Alerts, newest first",
         answer=_object(alerts=_list(_ref("Alert")), next={"type": ["string", "null"]}),
         errors=(400,),
         query=_FILTERS,
+    ),
+    "GET /api/v1/alerts.csv": Operation(
+        "The same as a table for spreadsheets, all of it, without telephone numbers",
+        answer=_TEXT,
+        media="text/csv",
+        errors=(400,),
+        query=_FILTERS[:-2],
+    ),
+    "POST /api/v1/alerts/acknowledge": Operation(
+        "Take many alerts, or a whole storm; idempotent",
+        body=_ref("Many"),
+        answer=_object(taken=_list(_TEXT), problems=_list(_REFUSED)),
+        errors=(400, 404),
     ),
     "GET /api/v1/alerts/{id}": Operation(
         "Everything about one alert", answer=_ref("AlertDetail"), errors=(404,)
@@ -115,6 +158,12 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST /api/v1/alerts/{id}/note": Operation(
         "Write into the timeline", body=_ref("Remark"), answer=_ref("Alert"), errors=_ALERT_ERRORS
+    ),
+    "POST /api/v1/alerts/{id}/contact": Operation(
+        "The rider's emergency contact, for the person who has the alert; the timeline says so",
+        body=_EMPTY,
+        answer=_object(name=_TEXT, phone=_TEXT),
+        errors=_ALERT_ERRORS,
     ),
     "GET /api/v1/alerts/{id}/pack": Operation(
         "The incident pack, signed",
@@ -144,6 +193,38 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /api/v1/statistics": Operation(
         "How alerts were dealt with", answer={"type": "object"}, errors=(400,), query=(_FROM, _TO)
+    ),
+    "GET /api/v1/storms": Operation(
+        "Many helmets that fell silent at once", answer=_object(storms=_list(_STORM))
+    ),
+    "GET /api/v1/handover": Operation(
+        "Live alerts that have escalated",
+        answer=_object(
+            now_us=_INTEGER,
+            escalated=_list(_object(id=_TEXT, tier=_INTEGER, told_us=_INTEGER, people=_list(_TEXT))),
+        ),
+    ),
+    "GET /api/v1/people": Operation("Who may sign in, by display name", answer=_object(people=_list(_TEXT))),
+    "GET /api/v1/places": Operation(
+        "The cities and stations of the riders",
+        answer=_object(cities=_list(_TEXT), stations=_list(_object(city=_TEXT, station=_TEXT))),
+    ),
+    "GET /api/v1/silences": Operation(
+        "Silences of today and those that last", answer=_object(silences=_list(_SILENCE))
+    ),
+    "POST /api/v1/silences": Operation(
+        "Silence helmets for a time", body=_ref("Hush"), answer=_SILENCE, errors=(400,)
+    ),
+    "POST /api/v1/silences/preview": Operation(
+        "What a silence would cover",
+        body=_ref("Where"),
+        answer=_object(
+            helmets=_INTEGER, names=_list(_TEXT), alerts_live=_INTEGER, alerts_silenced=_INTEGER, never=_TEXT
+        ),
+        errors=(400,),
+    ),
+    "POST /api/v1/silences/{id}/end": Operation(
+        "End a silence before its time", body=_EMPTY, answer=_SILENCE, errors=(400, 404)
     ),
     "GET /api/v1/fleet": Operation("All workers and helmets", answer={"type": "object"}),
     "GET /api/v1/escalation": Operation(
@@ -253,8 +334,11 @@ def _schemas() -> dict[str, Any]:
         Help,
         Helper,
         HelmetEvent,
+        Hush,
+        Many,
         Remark,
         SignIn,
+        Where,
         WorkerReport,
     )
     inputs = [(model, "validation", TypeAdapter(model)) for model in models]

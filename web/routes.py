@@ -2,7 +2,18 @@
 
 from aiohttp import web
 
-from web import help_nearby, incidents, intake, packs, serving, sessions, telling
+from web import (
+    export,
+    help_nearby,
+    incidents,
+    intake,
+    packs,
+    serving,
+    sessions,
+    shift,
+    silencing,
+    telling,
+)
 from web.access import anyone, person, worker
 
 
@@ -17,17 +28,28 @@ def routes() -> list[web.RouteDef]:
         web.post("/api/v1/events", worker(intake.take_events)),
         web.post("/api/v1/report", worker(intake.take_report)),
         web.get("/api/v1/alerts", person(incidents.list_alerts)),
+        web.get("/api/v1/alerts.csv", person(export.history), allow_head=False),
+        web.post("/api/v1/alerts/acknowledge", person(incidents.acknowledge_many)),
         web.get(alert, person(incidents.show_alert)),
         web.post(f"{alert}/acknowledge", person(incidents.acknowledge)),
         web.post(f"{alert}/resolve", person(incidents.resolve)),
         web.post(f"{alert}/reopen", person(incidents.reopen)),
         web.post(f"{alert}/note", person(incidents.note)),
+        web.post(f"{alert}/contact", person(incidents.contact)),
         web.get(f"{alert}/pack", person(packs.make), allow_head=False),
         web.post("/api/v1/packs/verify", person(packs.verify)),
         web.get(f"{alert}/nearby", person(help_nearby.show)),
         web.post(f"{alert}/help", person(help_nearby.record)),
         web.post("/api/v1/drill", person(incidents.drill)),
         web.get("/api/v1/statistics", person(incidents.statistics)),
+        web.get("/api/v1/storms", person(shift.storms)),
+        web.get("/api/v1/handover", person(shift.handover)),
+        web.get("/api/v1/people", person(shift.people)),
+        web.get("/api/v1/places", person(shift.places)),
+        web.get("/api/v1/silences", person(silencing.show)),
+        web.post("/api/v1/silences", person(silencing.begin)),
+        web.post("/api/v1/silences/preview", person(silencing.preview)),
+        web.post("/api/v1/silences/{id}/end", person(silencing.end)),
         web.get("/api/v1/fleet", person(serving.show_fleet)),
         web.get("/api/v1/escalation", person(telling.show_escalation)),
         web.get("/api/v1/channels", person(telling.show_channels)),

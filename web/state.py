@@ -13,16 +13,19 @@ from typing import Any, TypeVar
 
 import structlog
 
-from alerts import places, policy, riders
+from alerts import policy
 from alerts.book import BATCH, Book
 from alerts.channels.build import build
 from alerts.database import BookError, claim
 from alerts.dispatch import Dispatcher
+from alerts.escalation import Storm
 from alerts.faults import Faults
 from alerts.model import Change
 from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
+from alerts.retention import DAY_US, Retention
+from alerts.silences import Silence, Silences
 from alerts.watch import Watch
 from core import metrics
 from core.clock import Clock
@@ -30,6 +33,8 @@ from core.config import Config
 from web.accounts import Accounts, verify
 from web.feed import Hub
 from web.fleet import Fleet
+from web.prompts import Prompts
+from web.registers import Registers
 from web.throttle import Throttle
 
 T = TypeVar("T")
@@ -38,7 +43,8 @@ TURN_S = 0.25
 BEAT_TURNS = 8
 """A beat every 2 s."""
 
-RESUMED_US = 3600 * 1_000_000
+HOUR_US = 3600 * 1_000_000
+RESUMED_US = HOUR_US
 """Alerts that ended so shortly before a start may have ended without a word."""
 
 FREE_MIN = 64 * 2**20
@@ -55,8 +61,7 @@ class Desk:
 
     def __init__(self, config: Config, clock: Clock, token: str) -> None:
         self.config, self.clock, self.token = config, clock, token
-        self.riders = riders.read(Path(config.alerts.riders_file)) if config.alerts.riders_file else {}
-        self.places = places.read(Path(config.alerts.places_file)) if config.alerts.places_file else []
+        self.registers = Registers(config.alerts)
         self.hub = Hub()
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()
@@ -65,6 +70,10 @@ class Desk:
         self.policy = policy.read(Path(file), names) if file else policy.default(names)
         self._watch = Watch(self.policy, config.alerts.public_url.rstrip("/"))
         self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
+        self.silences: list[Silence] = []
+        """Those that last."""
+        self.prompts = Prompts()
+        self._forgotten_us = 0
         self._due: list[Notice] = []
         """Notices that the outbox has not taken yet."""
         self._news: set[str] = set()
@@ -78,10 +87,13 @@ class Desk:
         path = Path(self.config.alerts.path)
         self._claim = claim(path)
         try:
-            self._book = Book(path, self.config.alerts.countdown_s, self.riders, self.policy.untouched_s)
+            riders = self.registers.riders
+            self._book = Book(path, self.config.alerts.countdown_s, riders, self.policy.untouched_s)
             self._reader = Reader(path)
             self._outbox = Outbox(path)
             self._accounts = Accounts(path)
+            self._silences = Silences(path)
+            self._retention = Retention(path)
         except BookError:
             os.close(self._claim)
             raise
@@ -98,8 +110,9 @@ class Desk:
         """Finishes what was begun and closes the file."""
         for threads in (*self._threads.values(), self._hashing, self.paper):
             threads.shutdown()
-        for opened in (self._accounts, self._outbox, self._reader, self._book):
-            opened.close()
+        opened = (self._accounts, self._silences, self._retention, self._outbox, self._reader, self._book)
+        for each in opened:
+            each.close()
         os.close(self._claim)
 
     async def change(self, work: Callable[[Book], list[Change]]) -> list[Change]:
@@ -119,6 +132,29 @@ class Desk:
         """Does something with the outbox, in the thread that writes: SQLite has room for one writer."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads["write"], lambda: work(self._outbox))
+
+    async def silence(self, work: Callable[[Silences], T]) -> T:
+        """Does something with the silences; the channels hold to it at once."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads["write"], lambda: work(self._silences))
+        await self._hush()
+        return found
+
+    async def _hush(self) -> None:
+        now_us, loop = self.clock.now_us(), asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads["write"], lambda: self._silences.since(now_us))
+        self.silences = [each for each in found if each.lasts(now_us)]
+        self._watch.silence(self.silences)
+
+    def silenced(self, helmet: str) -> bool:
+        """Whether nobody need be told that a helmet went offline."""
+        now_us, rider = self.clock.now_us(), self.registers.riders.get(helmet)
+        return any(each.lasts(now_us) and each.scope.covers(helmet, rider) for each in self.silences)
+
+    @property
+    def storms(self) -> list[Storm]:
+        """Many helmets that fell silent at once."""
+        return self._watch.storms
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Puts a question to the alert book."""
@@ -164,6 +200,9 @@ class Desk:
         age_s = self.fleet.newest_age_s(now_us)
         metrics.REPORT_AGE.set(float("nan") if age_s is None else age_s)
         await self.change(partial(Book.advance, now_us=now_us))
+        if beat:
+            await self._reread()
+            await self._forget(now_us)
         await self._notify(now_us)
         if self._any_news:
             self._any_news, news, self._news = False, self._news, set()
@@ -173,7 +212,25 @@ class Desk:
         """Watches what was live when the desk stopped, and tells what it could not tell any more."""
         final_after_us = self.clock.now_us() - RESUMED_US
         self._watch.take((await self.ask(partial(Reader.snapshot, final_after_us=final_after_us))).alerts)
+        await self._hush()
         await self.dispatcher.open()
+
+    async def _reread(self) -> None:
+        """Takes the files of riders and places as they are now, where they have changed and can be used."""
+        if await asyncio.to_thread(self.registers.reread):
+            riders, loop = self.registers.riders, asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads["write"], lambda: self._book.know(riders))
+
+    async def _forget(self, now_us: int) -> None:
+        """Now and then forgets whose the old alerts were, a few at a time."""
+        days = self.config.alerts.retention_days
+        if not days or now_us < self._forgotten_us:
+            return
+        before_us, loop = now_us - round(days * DAY_US), asyncio.get_running_loop()
+        forgotten = await loop.run_in_executor(self._threads["write"], lambda: self._retention.age(before_us))
+        metrics.FORGOTTEN.inc(forgotten)
+        if not forgotten:
+            self._forgotten_us = now_us + HOUR_US
 
     async def _notify(self, now_us: int) -> None:
         """Hands what is due to the outbox; where that fails it is handed over again."""

@@ -78,7 +78,7 @@ def test_a_rider_is_asked_only_after_having_agreed(tmp_path: Path) -> None:
     path.write_text(
         "helmet,name,phone,first_aid\nSF-1,A,1,yes\nSF-2,B,2,\nSF-3,C,3,是\nSF-4,D,4,No\n", "utf-8"
     )
-    found = riders.read(path)
+    found = riders.read(path).riders
     assert [name for name, rider in found.items() if rider.first_aid] == ["SF-1", "SF-3"]
     assert found["SF-2"] == Rider("B", "2")
     path.write_text("helmet,name,phone,first_aid\nSF-1,A,1,maybe\n")

@@ -6,6 +6,7 @@ import pytest
 
 from alerts import riders
 from alerts.model import Rider
+from alerts.riders import Contact, Register
 from core.config import ConfigError
 
 
@@ -17,7 +18,34 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_file_says_who_rides_with_which_helmet(tmp_path: Path) -> None:
     path = write(tmp_path, '\ufeffhelmet,name,phone\r\nSF-000001,张三,+86138\r\n\r\nSF-000002,"Li, Na",\r\n')
-    assert riders.read(path) == {"SF-000001": Rider("张三", "+86138"), "SF-000002": Rider("Li, Na", "")}
+    assert riders.read(path) == Register(
+        {"SF-000001": Rider("张三", "+86138"), "SF-000002": Rider("Li, Na", "")}, {}
+    )
+
+
+def test_city_station_and_emergency_contact_are_columns_in_any_order(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "station,helmet,contact_phone,name,phone,city,contact_name\n南山,SF-1,+86139,张三,1,深圳,李娜\n,SF-2,,王五,2,,\n",
+    )
+    assert riders.read(path) == Register(
+        {"SF-1": Rider("张三", "1", False, "深圳", "南山", True), "SF-2": Rider("王五", "2")},
+        {"SF-1": Contact("李娜", "+86139")},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("helmet,name,phone,contact_name\nSF-1,A,1,B\n", "2: contact_name without a contact_phone"),
+        ("helmet,name,phone,shoe_size\nSF-1,A,1,44\n", "there is no column 'shoe_size'"),
+        ("helmet,name,phone,name\nSF-1,A,1,B\n", "each once"),
+        ('helmet,name,phone\nSF-1,"' + "a" * 200_000 + '",1\n', "2: not CSV"),
+    ],
+)
+def test_more_columns_are_checked_as_well(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        riders.read(write(tmp_path, text))
 
 
 def test_all_faults_are_told_at_once_with_their_lines(tmp_path: Path) -> None:

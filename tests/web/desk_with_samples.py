@@ -197,7 +197,7 @@ class Samples:
             )  # fmt: skip
             async with self.worker.post("/api/v1/report", data=json.dumps(asdict(report)),
                                         headers={"Content-Type": "application/json"}) as answer:  # fmt: skip
-                assert answer.status == 204, await answer.text()
+                assert answer.status == 200, await answer.text()
             await asyncio.sleep(2)
 
     def helmet(self, n: int, now_us: int, t_s: float) -> HelmetReport:

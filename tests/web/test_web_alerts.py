@@ -46,6 +46,7 @@ ALERT_FIELDS = [
     "test",
     "touched_us",
     "answer_by_us",
+    "forgotten",
 ]
 
 
@@ -116,6 +117,7 @@ async def test_an_alert_goes_all_the_way(desk: Running) -> None:
         "reason": "other",
         "note": "a film",
         "by": "王芳",
+        "dispatched": None,
     }
     assert (await do("reopen", note="no film"))[1]["state"] == "open"
     async with person.get("/api/v1/alerts/crash") as answer:
