@@ -2,21 +2,14 @@
 
 from rich.table import Table
 
+from simulator.crowd import CrowdProgress
 from simulator.fleet import Progress
 from simulator.scenario import Scenario
 
 
 def fleet_table(scenario: Scenario, progress: Progress, real_s: float) -> Table:
     """One look at a run; `real_s` is real time since its start."""
-    table = Table(
-        title=f"{scenario.name}: {scenario.helmets} helmets, seed {scenario.seed}",
-        width=76,
-        title_justify="left",
-    )
-    table.add_column("")
-    table.add_column("now", justify="right")
-    table.add_column("")
-    table.add_column("", justify="right")
+    table = _table(f"{scenario.name}: {scenario.helmets} helmets, seed {scenario.seed}")
     per_s = progress.frames / real_s if real_s else 0.0
     share = 100 * progress.acked / progress.frames if progress.frames else 0.0
     rows = [
@@ -38,4 +31,26 @@ def fleet_table(scenario: Scenario, progress: Progress, real_s: float) -> Table:
     behind = f"[{'red' if progress.behind_s > 2 else 'default'}]{progress.behind_s:.2f} s[/]"
     faults = ", ".join(f"{name} {count:,}" for name, count in sorted(progress.injected.items())) or "none"
     table.add_row("behind", behind, "faults", faults)
+    return table
+
+
+def crowd_table(helmets: int, seed: int, progress: CrowdProgress, real_s: float) -> Table:
+    """One look at a crowd."""
+    table = _table(f"crowd: {helmets:,} helmets, seed {seed}")
+    share = 100 * progress.acknowledged / progress.sent if progress.sent else 0.0
+    rows = [
+        ("frames", f"{progress.sent:,}", "a second", f"{progress.sent / max(real_s, 1.0):,.0f}"),
+        ("acknowledged", f"{progress.acknowledged:,} ({share:.1f} %)", "kept", f"{progress.waiting:,}"),
+        ("connections", f"{progress.connected:,}", "reconnections", f"{progress.reconnected:,}"),
+        ("riding for", f"{real_s:.0f} s", "given up", f"{progress.given_up:,}"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, width=76, title_justify="left", show_header=False)
+    for justify in ("left", "right", "left", "right"):
+        table.add_column(justify=justify)
     return table

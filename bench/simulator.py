@@ -18,7 +18,8 @@ import click
 from app.stack import free_port, listens, print_json
 from core.clock import SystemClock
 from simulator.connections import Broker
-from simulator.crowd import Crowd, run_crowd
+from simulator.crowd import run_crowd
+from simulator.crowd_frames import Crowd
 from simulator.fleet import Progress, run_fleet
 from simulator.scenario import Scenario
 

@@ -5,6 +5,7 @@ One JSON list a line; what was written before the process was killed can be read
 * `["run", scenario, seed, start_us]`
 * `["frame", helmet, boot, seq, t0_us, sent_us]` when it is handed to the network
 * `["acked", helmet, boot, seq]` when the broker's PUBACK has come
+* `["given_up", helmet, boot, seq]` when a frame without PUBACK is kept no longer; it may or may not have arrived
 * `["crash", helmet, t_us, kind, expected, boot, seq]` when the frame that holds the impact is handed over
 """
 
@@ -40,6 +41,7 @@ class Ledger:
     """Device time of the first sample and the moment the frame was first sent, in microseconds."""
     acked: set[Key] = field(default_factory=set)
     crashes: list[Crash] = field(default_factory=list)
+    given_up: set[Key] = field(default_factory=set)
 
 
 class LedgerWriter:
@@ -61,6 +63,10 @@ class LedgerWriter:
     def acked(self, helmet: str, boot: int, seq: int) -> None:
         """Notes the broker's acknowledgement."""
         self._lines.append(f'["acked","{helmet}",{boot},{seq}]\n')
+
+    def given_up(self, helmet: str, boot: int, seq: int) -> None:
+        """Notes that a frame without an acknowledgement is kept no longer."""
+        self._lines.append(f'["given_up","{helmet}",{boot},{seq}]\n')
 
     def crash(self, crash: Crash) -> None:
         """Notes a true crash or another happening."""
@@ -99,6 +105,8 @@ def read_ledger(path: Path) -> Ledger:
                 ledger.published.setdefault((intern(row[0]), row[1], row[2]), (row[3], row[4]))
             elif kind == "acked":
                 ledger.acked.add((intern(row[0]), row[1], row[2]))
+            elif kind == "given_up":
+                ledger.given_up.add((intern(row[0]), row[1], row[2]))
             elif kind == "crash":
                 ledger.crashes.append(Crash(*row))
     return ledger

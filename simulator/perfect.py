@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from core.model import Flag, Prompt
 from ingest.codec import encode_prompt
-from simulator.connections import Identity
+from simulator.broker import Identity
 
 
 class Network(Protocol):

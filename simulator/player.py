@@ -15,7 +15,8 @@ import numpy as np
 
 from core.clock import Clock
 from ingest.codec import HEADER, Message, decode_motion, parse_topic
-from simulator.connections import Broker, Connections, Identity
+from simulator.broker import Broker, Identity
+from simulator.connections import Connections
 from simulator.tape import Recorded, Tape, TapeWriter
 
 _TURN_S = 0.01
@@ -28,6 +29,9 @@ class Played:
 
     messages: int
     acknowledged: int
+    """Of those at QoS 1 and 2."""
+    at_qos_0: int
+    """Messages that nobody acknowledges."""
     seconds: float
     """Real seconds it took."""
     behind_s: float
@@ -44,12 +48,12 @@ def play(
     stop: threading.Event,
     on_progress: Callable[[int, float], None] | None = None,
 ) -> Played:
-    """Publishes a tape with its original spacing, `speed` times as fast; infinity is as fast as the broker takes it.
+    """Publishes a tape with its spacing, QoS and retain flags, `speed` times as fast.
 
-    `as_new` dates the helmets' messages and counts their boots as if the tape began now, so that a worker takes them
-    for new ones. Raises `BrokerError` and `TapeError`.
+    Infinity is as fast as the broker takes it. `as_new` dates the helmets' messages and counts their boots as if the
+    tape began now, so that a worker takes them for new ones. Raises `BrokerError` and `TapeError`.
     """
-    acknowledged = 0
+    acknowledged = at_qos_0 = 0
 
     def acked(_tag: Any) -> None:
         nonlocal acknowledged
@@ -78,15 +82,16 @@ def play(
             if math.isfinite(speed):
                 behind = max(behind, time.monotonic() - due)
             payload = redated(message, tape.start_us, now_us) if as_new else message.payload
-            net.publish(0, message.topic, payload, retain=message.retain, tag=count)
+            net.publish(0, message.topic, payload, qos=message.qos, retain=message.retain, tag=count)
             count += 1
+            at_qos_0 += message.qos == 0
             if on_progress and time.monotonic() - shown >= 1:
                 shown = time.monotonic()
                 on_progress(count, message.offset_us / 1e6)
         deadline = time.monotonic() + _DRAIN_S
         while net.outstanding and time.monotonic() < deadline:
             net.turn(_TURN_S)
-        return Played(count, acknowledged, time.monotonic() - began, behind)
+        return Played(count, acknowledged, at_qos_0, time.monotonic() - began, behind)
     finally:
         net.close()
 
@@ -130,8 +135,8 @@ def listen(
 ) -> int:
     """Records everything a broker says on `topics` until `duration_s` real seconds passed or `stop` is set.
 
-    Returns how many messages there were. Retained messages come first, at offset 0 or a little later. Raises
-    `BrokerError`.
+    Each message is kept with the QoS and (with MQTT 5) the retain flag it was published with. Returns how many there
+    were. Retained messages come first, at offset 0 or a little later. Raises `BrokerError`.
     """
     began_us = time.time_ns() // 1000
     with TapeWriter(path, began_us) as tape:
@@ -141,7 +146,7 @@ def listen(
 
         net = Connections(
             broker,
-            [Identity(f"helmetwatch-recorder-{began_us}", topics)],
+            [Identity(f"helmetwatch-recorder-{began_us}", topics, as_published=True)],
             on_message=lambda *_: None,
             on_connected=lambda _: None,
             on_sent=lambda _: None,

@@ -13,7 +13,7 @@ from scipy import signal
 from core.clock import Clock
 from core.model import Flag, Frames, HelmetStatus, Strap, Worn
 from ingest.codec import encode_motion
-from simulator.connections import Broker
+from simulator.broker import Broker
 from simulator.helmet import Frame, frame_length
 from simulator.ledger import Key
 from simulator.recordings import Recording

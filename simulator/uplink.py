@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 from core.model import HelmetEvent, HelmetStatus, Prompt, Rejected
 from ingest.codec import decode_prompt, encode_event, encode_status, topic
-from simulator.connections import Broker, Connections, Identity
+from simulator.broker import Broker, Identity
+from simulator.connections import Connections
 from simulator.faults import NO_FAULTS, Faults, FaultyStream, Sent, Spell
 from simulator.helmet import Frame
 from simulator.ledger import Crash, Key, LedgerWriter

@@ -1,4 +1,4 @@
-"""A crowd's frames are sound and distinct, and a broker hears every one of them."""
+"""A crowd's frames are sound and distinct, and a broker hears every one of them, also one that dies in between."""
 
 import threading
 import time
@@ -7,11 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.clock import SystemClock
+from core.config import Tls
 from ingest.codec import Message, decode_motion, topic
-from simulator.connections import Broker
-from simulator.crowd import Crowd, run_crowd
+from simulator.broker import Broker, BrokerError
+from simulator.crowd import CrowdSummary, run_crowd
+from simulator.crowd_frames import Crowd
+from simulator.ledger import read_ledger
 from simulator.player import listen
 from simulator.tape import Tape
 
@@ -66,3 +70,64 @@ def test_a_broker_hears_every_frame_of_a_crowd(mosquitto: Callable[..., object],
     assert not rejected
     keys = {(h, int(s)) for f in decoded for h, s in zip(f.helmet, f.seq, strict=True)}
     assert keys == {(f"C-{i + 1:06d}", s) for i in range(1000) for s in range(3)}
+
+
+def away(
+    mosquitto: Callable[..., object], tmp_path: Path, away_s: float, **options: int
+) -> tuple[CrowdSummary, Path]:
+    """A crowd whose broker is killed after a second and comes back after `away_s`."""
+    broker, ledger = mosquitto(), tmp_path / "ledger.jsonl"
+    done: list[CrowdSummary] = []
+    run = threading.Thread(
+        target=lambda: done.append(
+            run_crowd(
+                500, 1, Broker("127.0.0.1", broker.port), SystemClock(), duration_s=5, ledger=ledger,  # type: ignore[attr-defined]
+                stop=threading.Event(), **options,
+            )
+        )
+    )  # fmt: skip
+    run.start()
+    time.sleep(1.2)
+    broker.stop(kill=True)  # type: ignore[attr-defined]
+    time.sleep(away_s)
+    broker.start()  # type: ignore[attr-defined]
+    run.join(40)
+    return done[0], ledger
+
+
+def test_a_crowd_comes_back_to_a_broker_that_was_killed_and_sends_what_was_not_acknowledged(
+    mosquitto: Callable[..., object], tmp_path: Path
+) -> None:
+    summary, ledger = away(mosquitto, tmp_path, 1.0, connections=3)
+    assert summary.sent == summary.acknowledged == 2500
+    assert summary.end.reconnected == 3
+    assert summary.end.given_up == summary.end.waiting == 0
+    truth = read_ledger(ledger)
+    assert truth.acked == set(truth.published)
+    assert len(truth.acked) == 2500
+
+
+def test_what_a_crowd_cannot_keep_is_given_up_oldest_first_and_the_ledger_says_so(
+    mosquitto: Callable[..., object], tmp_path: Path
+) -> None:
+    summary, ledger = away(mosquitto, tmp_path, 2.0, connections=2, kept_max=400)
+    truth = read_ledger(ledger)
+    assert len(truth.given_up) == summary.end.given_up > 300
+    assert len(truth.acked) == summary.acknowledged
+    assert truth.acked | truth.given_up == set(truth.published)
+    assert not truth.acked & truth.given_up
+    assert max(seq for _, _, seq in truth.given_up) < 4
+
+
+def test_a_crowd_speaks_tls_and_signs_in(secure_port: int, tmp_path: Path) -> None:
+    tls = Tls(enabled=True, ca_file=str(tmp_path / "cert.pem"))
+    broker = Broker("127.0.0.1", secure_port, "fleet", "a password", tls=tls)
+    summary = run_crowd(200, 1, broker, SystemClock(), duration_s=2, connections=2, stop=threading.Event())
+    assert summary.sent == summary.acknowledged == 400
+    for wrong, said in (
+        (Broker("127.0.0.1", secure_port, "fleet", "another", tls=tls), "refuses us"),
+        (Broker("127.0.0.1", secure_port, "fleet", "a password", tls=Tls(enabled=True)), "certificate"),
+        (Broker("127.0.0.1", 1), "no broker"),
+    ):
+        with pytest.raises(BrokerError, match=said):
+            run_crowd(10, 1, wrong, SystemClock(), duration_s=1, stop=threading.Event())

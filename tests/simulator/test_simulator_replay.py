@@ -29,7 +29,7 @@ def made(seconds: float = 5.0, fs_hz: float = 100.0, seed: int = 0, hit_s: float
     rng = np.random.default_rng(seed)
     acc = rng.normal(0, 0.05, (int(seconds * fs_hz), 3)) + np.array([0, 0, 1])
     if hit_s is not None:
-        acc[int(hit_s * fs_hz)] += [9, 0, 0]
+        acc[min(int(hit_s * fs_hz), len(acc) - 1)] += [9, 0, 0]
     return Recording("made", seed, "fall", "nobody", fs_hz, acc.astype(np.float32), 16.0)
 
 

@@ -144,6 +144,52 @@ def test_playing_keeps_the_spacing_and_recording_hears_every_message(
     np.testing.assert_allclose((here - here[0]) * 4, there - there[0], atol=0.8)
 
 
+PLANT = (
+    ("plant/1/level", b"at most once", 0, False),
+    ("plant/1/level", b"at least once", 1, False),
+    ("plant/2/\u6c34", b"exactly once", 2, True),
+    ("helmets/x", b"\x00\xff", 0, True),
+    ("$plant", b"not heard: wildcards leave $ out", 1, False),
+    ("plant", b"", 2, False),
+)
+
+
+@pytest.mark.parametrize("speed", [0.5, 5.0])
+def test_any_topics_are_recorded_and_played_with_their_qos_retain_flags_and_spacing(
+    mosquitto: Callable[..., object], tmp_path: Path, speed: float
+) -> None:
+    port = mosquitto().port  # type: ignore[attr-defined]
+    broker = Broker("127.0.0.1", port)
+    with TapeWriter(tmp_path / "made", START_US) as tape:
+        for k, (topic, payload, qos, retain) in enumerate(PLANT * 2):
+            tape.write(200_000 * k, topic, payload, qos, retain)
+    stop = threading.Event()
+    heard = threading.Thread(
+        target=listen, args=(broker, ("#", "unheard/+"), tmp_path / "heard"), kwargs={"stop": stop}
+    )
+    heard.start()
+    time.sleep(0.5)
+    played = play(Tape(tmp_path / "made"), broker, SystemClock(), speed=speed, stop=threading.Event())
+    time.sleep(0.4)
+    stop.set()
+    heard.join(10)
+    wanted = [(200_000 * k, *r) for k, r in enumerate(PLANT * 2) if r[0] != "$plant"]
+    again = list(Tape(tmp_path / "heard"))
+    assert [tuple(r)[1:] for r in again] == [r[1:] for r in wanted]
+    assert (played.messages, played.acknowledged, played.at_qos_0) == (12, 8, 4)
+    gaps = np.diff([r.offset_us for r in again]) / 1e6 * speed
+    np.testing.assert_allclose(gaps, np.diff([r[0] for r in wanted]) / 1e6, atol=0.06 * speed)
+
+
+def test_a_tape_of_before_is_played_at_qos_1(tmp_path: Path) -> None:
+    with TapeWriter(tmp_path / "t", START_US) as tape:
+        for qos in (0, 1, 2):
+            tape.write(0, "a", b"b", qos, True)
+    old = (tmp_path / "t").read_bytes().replace(b"HWTAPE2", b"HWTAPE1")
+    (tmp_path / "old").write_bytes(old)
+    assert [(r.qos, r.retain) for r in Tape(tmp_path / "old")] == [(1, True)] * 3
+
+
 def test_playing_as_fast_as_possible_is_faster_and_loses_nothing(
     mosquitto: Callable[..., object], tmp_path: Path
 ) -> None:

@@ -18,26 +18,15 @@ SCENARIO = Scenario("few", 4, outages=(Outage(1, 2, 4),))
 
 
 @pytest.fixture
-def port(mosquitto: Callable[..., object], tmp_path: Path) -> int:
+def port(mosquitto: Callable[..., object], certificate: str, tmp_path: Path) -> int:
     """A broker that speaks TLS alone and knows the helmets, each by its own password."""
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-            "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem"),
-        ],
-        check=True, capture_output=True,
-    )  # fmt: skip
     for k, (name, password) in enumerate(credentials().values()):
         create = ["-c"] if k == 0 else []
         subprocess.run(
             ["mosquitto_passwd", *create, "-b", str(tmp_path / "passwords"), name, password], check=True
         )
     (tmp_path / "access").write_text(ACCESS)
-    settings = (
-        f"certfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem\nallow_anonymous false\n"
-        f"password_file {tmp_path}/passwords\nacl_file {tmp_path}/access\n"
-    )
+    settings = f"{certificate}password_file {tmp_path}/passwords\nacl_file {tmp_path}/access\n"
     return int(mosquitto(settings=settings).port)  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,152 @@
+"""Fleets and crowds on the command line: what rides, and the last line that says how it went."""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from app.services import fail
+from app.simulate_view import crowd_table, fleet_table
+from app.stack import print_json
+from core.clock import Clock
+from simulator.broker import Broker
+from simulator.crowd import CrowdProgress, run_crowd
+from simulator.fleet import Progress, run_fleet
+from simulator.recordings import RecordingError
+from simulator.scenario import Happening, Scenario, demo, load
+from simulator.sensor import PARTS
+from simulator.splice import find_recording, splice_of
+
+
+def drawn(
+    helmets: int | None,
+    seed: int,
+    *,
+    crashes_per_hour: float | None = None,
+    splices: Sequence[str] = (),
+    part: str | None = None,
+    duration_s: float | None = None,
+) -> Scenario:
+    """What rides without a scenario file: the demonstration, a load of crashes, or spliced recordings."""
+    if splices:
+        chosen = _spliced(helmets or 1, seed, splices)
+    elif crashes_per_hour is None:
+        chosen = demo(helmets or 100, seed)
+    elif duration_s is None:
+        raise fail("--crashes-per-hour needs --for: the crashes are drawn before the start")
+    else:
+        chosen = load(helmets or 100, duration_s, crashes_per_hour, seed)
+    return replace(chosen, parts=((PARTS[part], 1.0),)) if part else chosen
+
+
+def _spliced(helmets: int, seed: int, splices: Sequence[str]) -> Scenario:
+    """Riders who live through recordings, each `FOLDER/NUMBER@TIME`; every helmet is turned another way."""
+    happenings: list[Happening] = []
+    for written in splices:
+        found = re.fullmatch(r"(.+)@([0-9]*\.?[0-9]+)(s|m)?", written)
+        if not found:
+            raise fail(f"--splice {written}: write it as FOLDER/NUMBER@TIME, as in my_rides/3@20s")
+        try:
+            splice = splice_of(find_recording(Path(found[1])))
+        except RecordingError as error:
+            raise fail(f"--splice: {error}") from None
+        t_s = float(found[2]) * (60 if found[3] == "m" else 1)
+        happenings += [Happening(t_s, "splice", k, splice=splice) for k in range(helmets)]
+    return Scenario(
+        "spliced recordings", helmets, seed, riding=1.0, without_position=0, without_wear_sensor=0,
+        rough_spots_per_h=0, happenings=tuple(happenings),
+    )  # fmt: skip
+
+
+def ride(
+    scenario: Scenario,
+    broker: Broker | None,
+    clock: Clock,
+    *,
+    duration_s: float | None,
+    connections: int,
+    ledger: Path | None,
+    record: Path | None,
+    stop: threading.Event,
+    as_json: bool,
+) -> None:
+    """Runs a fleet, with a live view in a terminal, and says what it came to."""
+    console = Console(stderr=True)
+    began = time.monotonic()
+    # The view takes the terminal; into a pipe or a log it would only write noise.
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(progress: Progress) -> None:
+            if console.is_terminal:
+                live.update(fleet_table(scenario, progress, time.monotonic() - began), refresh=True)
+
+        summary = run_fleet(
+            scenario,
+            broker,
+            clock,
+            connections=connections,
+            ledger=ledger,
+            record=record,
+            duration_s=duration_s,
+            stop=stop,
+            on_progress=show,
+        )
+    if as_json:
+        print_json(asdict(summary))
+        return
+    end = summary.end
+    by = "acknowledged" if broker else "made (dry run)"
+    console.print(
+        f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings"
+        + "".join(f", {name} {count}" for name, count in sorted(end.injected.items()))
+    )
+
+
+def crowd(
+    broker: Broker,
+    clock: Clock,
+    helmets: int,
+    seed: int,
+    *,
+    duration_s: float | None,
+    connections: int,
+    ledger: Path | None,
+    stop: threading.Event,
+    as_json: bool,
+) -> None:
+    """Runs a crowd, with a live view in a terminal, and says what it came to."""
+    console = Console(stderr=True)
+    began = time.monotonic()
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(progress: CrowdProgress) -> None:
+            if console.is_terminal:
+                live.update(crowd_table(helmets, seed, progress, time.monotonic() - began), refresh=True)
+
+        summary = run_crowd(
+            helmets,
+            seed,
+            broker,
+            clock,
+            duration_s=duration_s or 1e9,
+            connections=connections,
+            ledger=ledger,
+            stop=stop,
+            on_progress=show,
+        )
+    if as_json:
+        print_json(asdict(summary))
+        return
+    end = summary.end
+    unlucky = f", {end.given_up:,} given up" if end.given_up else ""
+    unlucky += f", {end.waiting:,} without an answer" if end.waiting else ""
+    unlucky += f", {end.reconnected} reconnections" if end.reconnected else ""
+    console.print(
+        f"{end.sent:,} frames sent in {summary.seconds:.1f} s, {end.acknowledged:,} acknowledged{unlucky}; "
+        f"{100 * summary.cpu_s / summary.seconds:.0f} % of a core, at most {summary.behind_s:.2f} s late"
+    )
