@@ -45,6 +45,8 @@ class Tick:
     detections: list[Detection] = field(default_factory=list)
     events: list[HelmetEvent] = field(default_factory=list)
     rejected: list[tuple[Message, Rejected]] = field(default_factory=list)
+    numbers: bytes = b""
+    """Which frames were seen up to the end of this turn (`ingest.numbers`); noted every few seconds, with `raw`."""
 
     def empty(self) -> bool:
         """Whether there is nothing to write."""
@@ -98,11 +100,12 @@ class Journal:
         with self._transaction() as db:
             if tick.raw:
                 packed = _pack(tick.raw)
-                db.execute(
+                cursor = db.execute(
                     "INSERT INTO raw (now_us, block, crc) VALUES (?, ?, ?)",
                     (tick.now_us, packed, zlib.crc32(packed)),
                 )
-                db.execute("DELETE FROM raw WHERE now_us < ?", (tick.now_us - self._raw_us,))
+                if tick.numbers:
+                    self._note_numbers(tick, cursor.lastrowid or 0)
             if tick.telemetry:
                 rows = np.concatenate(tick.telemetry)
                 block = rows.tobytes()
@@ -147,6 +150,23 @@ class Journal:
             self._waiting_rows += count
         metrics.ROWS_WAITING.set(self._waiting_rows)
 
+    def _note_numbers(self, tick: Tick, raw: int) -> None:
+        """Notes which frames were seen, and lets go of raw frames that are old and covered by an older note.
+
+        So the oldest note that is kept, and the raw frames after it, always make up all that was seen.
+        """
+        self._db.execute(
+            "INSERT INTO numbers (now_us, raw, block, crc) VALUES (?, ?, ?, ?)",
+            (tick.now_us, raw, tick.numbers, zlib.crc32(tick.numbers, raw & 0xFFFFFFFF)),
+        )
+        covered = self._db.execute(
+            "SELECT id, raw FROM numbers WHERE now_us <= ? ORDER BY id DESC LIMIT 1",
+            (tick.now_us - self._raw_us,),
+        ).fetchone()
+        if covered is not None:
+            self._db.execute("DELETE FROM numbers WHERE id < ?", (covered[0],))
+            self._db.execute("DELETE FROM raw WHERE id <= ?", (covered[1],))
+
     def _strike_off(self, block: int) -> int:
         """Stops counting a block as waiting; how many rows it had, 0 where it was struck off before."""
         size, rows = self._blocks.pop(block, (0, 0))
@@ -170,15 +190,34 @@ class Journal:
         """Telemetry rows that the store has not taken yet."""
         return self._waiting_rows
 
+    def numbers(self) -> bytes:
+        """Which frames were seen before those of `raw`; empty where nothing was noted or the note is damaged."""
+        return self._oldest_note()[1]
+
     def raw(self) -> Iterator[tuple[int, list[Message]]]:
-        """The kept raw messages, oldest first, with the time of the tick they were processed in."""
+        """The raw messages after those, oldest first, with the time of the tick they were processed in."""
         for number, now_us, block, crc in self._db.execute(
-            "SELECT id, now_us, block, crc FROM raw ORDER BY id"
+            "SELECT id, now_us, block, crc FROM raw WHERE id > ? ORDER BY id", (self._oldest_note()[0],)
         ):
             if _sound(block, crc):
                 yield now_us, _unpack(block)
             else:
                 _note_damage("raw", number)
+
+    def _oldest_note(self) -> tuple[int, bytes]:
+        """The last raw entry that the oldest note of numbers covers, and the note; 0 and nothing without one."""
+        row = self._db.execute(
+            # While there are raw frames that it covers, they are too young not to be replayed.
+            "SELECT id, raw, block, crc FROM (SELECT * FROM numbers ORDER BY id LIMIT 1) AS note "
+            "WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.id <= note.raw)"
+        ).fetchone()
+        if row is None:
+            return 0, b""
+        number, raw, block, crc = row
+        if zlib.crc32(block, raw & 0xFFFFFFFF) != crc:
+            _note_damage("numbers", number)
+            return 0, b""
+        return raw, block
 
     def close(self) -> None:
         """Lets go of the file."""

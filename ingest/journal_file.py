@@ -35,10 +35,14 @@ CREATE TABLE IF NOT EXISTS rejected (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS numbers (
+    id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, raw INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
+);
 """
 _COLUMNS = {
     "outbox": "id, key, kind, body, at_us, state, crc",
     "raw": "id, now_us, block, crc",
+    "numbers": "id, now_us, raw, block, crc",
     "telemetry": "id, rows, block, crc",
     "rejected": "id, at_us, topic, reason, detail, payload",
 }

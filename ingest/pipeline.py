@@ -34,6 +34,9 @@ class Pipeline:
         self._countdown_us = int(config.alerts.countdown_s * 1e6)
         self._sequence = Sequence(config.ingest.helmets_max, config.ingest.ancient_h * 3600)
         self._fleet = Fleet(config.detectors)
+        # A third of what is kept of raw frames: what is replayed is at most a third longer than that.
+        self._note_us = int(config.ingest.journal.raw_s / 3 * 1e6)
+        self._noted_us = 0
         self._heard: dict[str, tuple[Frames, int]] = {}
         self._offline: dict[str, HelmetStatus] = {}
         self.frames = 0
@@ -65,8 +68,16 @@ class Pipeline:
             kept = [placed.frames for placed in sequenced.placed] + sequenced.archive
             tick.telemetry = [summarise(frames) for frames in kept]
             self._note(kept, tick)
+        if tick.raw and abs(now_us - self._noted_us) >= self._note_us:
+            self._noted_us = now_us
+            tick.numbers = self._sequence.numbers.dump()
         prompts += [self._ask(d) for d in tick.detections if d.version == 1 and not d.late]
         return tick, prompts
+
+    def remember(self, numbers: bytes) -> None:
+        """Takes up which frames an earlier life had seen, before the kept raw frames are replayed."""
+        if numbers:
+            self._sequence.numbers.load(numbers)
 
     def _sort(self, message: Message, tick: Tick, motion: list[Message]) -> None:
         parsed = codec.parse_topic(message.topic)

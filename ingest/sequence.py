@@ -14,16 +14,12 @@ import numpy.typing as npt
 
 from core import metrics
 from core.model import Frames
+from ingest.numbers import Numbers
 
 _LIVE, _LATE, _DUPLICATE, _ANCIENT = (
     metrics.FRAMES.labels(how) for how in ("live", "late", "duplicate", "ancient")
 )
 
-_SEEN = 1024
-"""How many sequence numbers back a duplicate is recognised; older ones are taken for late frames."""
-_SEEN_MASK = (1 << _SEEN) - 1
-_BOOTS = 4
-"""Boots of one helmet that are remembered."""
 _JUMP_US = 500_000
 """Adjoining frames further apart than this mean that a clock jumped, not that it drifts."""
 _BREAK_US = 60_000_000
@@ -87,8 +83,8 @@ class Sequence:
         # A helmet that sends its past after its present needs a second run beside the live one.
         self._live: OrderedDict[str, _Run] = OrderedDict()
         self._late: OrderedDict[str, _Run] = OrderedDict()
-        # For each helmet and boot the newest number seen, and a bit for each of those before it.
-        self._seen: OrderedDict[str, dict[int, tuple[int, int]]] = OrderedDict()
+        self.numbers = Numbers(helmets_max)
+        """Which frames were seen, whatever track they went to."""
 
     def __len__(self) -> int:
         """How many helmets are followed."""
@@ -106,7 +102,7 @@ class Sequence:
                 _ANCIENT.inc()
                 old.setdefault(row.frames, []).append(row.row)
                 continue
-            if not self._is_new(row):
+            if not self.numbers.is_new(row.helmet, row.boot, row.seq):
                 _DUPLICATE.inc()
                 continue
             found = self._locate(row, ended)
@@ -134,28 +130,6 @@ class Sequence:
         for runs in (self._live, self._late):
             while len(runs) > self._helmets_max:
                 ended.append(runs.popitem(last=False)[1].track)
-        while len(self._seen) > self._helmets_max:
-            self._seen.popitem(last=False)
-
-    def _is_new(self, row: _Row) -> bool:
-        """Whether a frame was not seen before, whatever track it went to; notes that it is seen now."""
-        boots = self._seen.setdefault(row.helmet, {})
-        self._seen.move_to_end(row.helmet)
-        numbers = boots.get(row.boot)
-        if numbers is None:
-            if len(boots) == _BOOTS:
-                del boots[min(boots)]
-            boots[row.boot] = (row.seq, 1)
-            return True
-        newest, bits = numbers
-        ahead = row.seq - newest
-        if ahead > 0:
-            boots[row.boot] = (row.seq, ((bits << ahead) | 1) & _SEEN_MASK if ahead < _SEEN else 1)
-            return True
-        if -ahead >= _SEEN:
-            return True
-        boots[row.boot] = (newest, bits | 1 << -ahead)
-        return not bits >> -ahead & 1
 
     def _locate(self, row: _Row, ended: list[int]) -> tuple[int, int]:
         """Track and index of a frame that was not seen before."""

@@ -69,12 +69,16 @@ def test_telemetry_leaves_when_the_store_has_it(tmp_path: Path) -> None:
     assert len(outbox.telemetry(ids[-1], 100)[1]) == 4
 
 
-def test_raw_frames_are_kept_for_their_time(tmp_path: Path) -> None:
+def test_raw_frames_are_kept_for_their_time_and_until_a_note_of_the_numbers_covers_them(
+    tmp_path: Path,
+) -> None:
     journal = Journal(tmp_path / "j.db", raw_s=30)
-    for second in range(50):
-        journal.commit(tick(NOW_US + second * 1_000_000, raw=[Message("t", bytes([second]), 0)]), NOTHING)
+    for second in range(58):
+        note = b"up to %d" % second if second % 10 == 5 else b""
+        now_us = NOW_US + second * 1_000_000
+        journal.commit(tick(now_us, raw=[Message("t", bytes([second]), 0)], numbers=note), NOTHING)
     kept = [messages[0].payload[0] for _, messages in journal.raw()]
-    assert kept == list(range(19, 50))
+    assert journal.numbers() == b"up to 25" and kept == list(range(26, 58))
 
 
 def test_a_full_journal_gives_up_the_oldest_telemetry_and_no_detection(tmp_path: Path) -> None:

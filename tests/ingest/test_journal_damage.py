@@ -19,11 +19,14 @@ from ingest.journal import Journal, JournalError, Outbox, Tick
 
 COMMITS = 40
 ROWS = 20
+NOTED = b"seen" * 50
 HARD = settings(max_examples=120, deadline=None)
 WHOLE = [f"i{k}:{version}" for k in range(COMMITS) for version in (1, 2)]
 
 
 def fill(journal: Journal) -> None:
+    old = Message("helmets/3f/SF-1/motion", b"", NOW_US)
+    journal.commit(Tick(NOW_US - 60_000_000, raw=[old], numbers=NOTED), NOTHING)
     for k in range(COMMITS):
         bad = (Message("t", b"\0" * 300, NOW_US), Rejected("t", Reason.SIZE, "short"))
         journal.commit(
@@ -33,6 +36,7 @@ def fill(journal: Journal) -> None:
                 telemetry=[rows(ROWS, k * ROWS)],
                 detections=[detection(f"i{k}"), detection(f"i{k}", 2)],
                 rejected=[bad],
+                numbers=b"a younger note" if k % 10 == 0 else b"",
             ),
             NOTHING,
         )
@@ -65,7 +69,8 @@ def folder() -> Iterator[Path]:
 
 
 def start(path: Path) -> tuple[dict[str, str], list[int], int]:
-    """Starts on a journal and does a turn: undamaged detections that wait, rows that wait, raw messages kept."""
+    """Starts on a journal and does a turn: undamaged detections that wait, rows that wait, and how
+    many raw messages were kept with the note of the numbers seen before them."""
     journal, outbox = Journal(path), Outbox(path)
     try:
         journal.commit(Tick(NOW_US + COMMITS, detections=[detection("after")]), NOTHING)
@@ -75,7 +80,7 @@ def start(path: Path) -> tuple[dict[str, str], list[int], int]:
         return (
             {key_of(w.body): w.body for w in waiting[:-1] if w.id not in outbox._damaged},
             found["seq"].tolist(),
-            sum(len(messages) for _, messages in journal.raw()),
+            sum(len(messages) for _, messages in journal.raw()) if journal.numbers() == NOTED else 0,
         )
     finally:
         outbox.close()

@@ -15,6 +15,7 @@ from core import metrics
 from core.model import Reason, Rejected
 from ingest.codec import Message
 from ingest.journal import Journal, Outbox, Taken, Tick
+from ingest.numbers import Numbers
 
 MAX_MB = 1
 """A small bound, so that it is reached."""
@@ -30,13 +31,16 @@ class Model:
         self.telemetry: dict[int, set[int]] = {}
         """Blocks by their number of commit, oldest first, with the sequence numbers of their rows."""
         self.dropped: set[int] = set()
-        self.raw: list[bytes] = []
+        self.raw: list[tuple[int, int]] = []
+        """Every raw message that was ever committed: when, and its number."""
+        self.now_us = NOW_US
         self.rejected = 0
 
     def copy(self) -> "Model":
         other = Model()
         other.outbox, other.telemetry = dict(self.outbox), dict(self.telemetry)
         other.dropped, other.raw, other.rejected = set(self.dropped), list(self.raw), self.rejected
+        other.now_us = self.now_us
         return other
 
 
@@ -52,6 +56,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.history: list[tuple[int, Model]] = [(0, self.model.copy())]
         """Length of the log after each commit of this life, and what the journal held then."""
         self.next_row = self.next_incident = self.next_raw = 0
+        self.numbers = Numbers(10)
         self.desk: list[str] = []
         """What the desk has taken, in order; repeats are allowed, gaps are not."""
         self.store: set[int] = set()
@@ -70,10 +75,18 @@ class JournalMachine(RuleBasedStateMachine):
         self.taken_outbox, self.taken_telemetry = [], []
         self.history.append((wal(self.path).stat().st_size, self.model.copy()))
 
-    @rule(versions=st.integers(0, 3), count=st.integers(0, 5), again=st.booleans(), reject=st.booleans())
-    def publish(self, versions: int, count: int, again: bool, reject: bool) -> None:
-        """A turn of the loop; sometimes the detector repeats what it said before."""
-        tick = Tick(NOW_US)
+    @rule(
+        versions=st.integers(0, 3),
+        count=st.integers(0, 5),
+        again=st.booleans(),
+        reject=st.booleans(),
+        later_s=st.integers(-5, 20),
+        note=st.booleans(),
+    )
+    def publish(self, versions: int, count: int, again: bool, reject: bool, later_s: int, note: bool) -> None:
+        """A turn of the loop; sometimes the detector repeats itself, or the numbers seen are noted."""
+        self.model.now_us += later_s * 1_000_000
+        tick = Tick(self.model.now_us)
         if again and self.next_incident:
             tick.detections.append(detection(f"i{self.next_incident - 1}", 1))
             self.model.outbox.setdefault(f"i{self.next_incident - 1}:1", "waiting")
@@ -86,8 +99,11 @@ class JournalMachine(RuleBasedStateMachine):
             self.model.telemetry[self.next_row] = set(range(self.next_row, self.next_row + count))
             self.next_row += count
             tick.raw.append(Message("t", b"%d" % self.next_raw, NOW_US))
-            self.model.raw.append(b"%d" % self.next_raw)
+            self.model.raw.append((tick.now_us, self.next_raw))
+            assert self.numbers.is_new("SF-1", 1, self.next_raw)
             self.next_raw += 1
+            if note:
+                tick.numbers = self.numbers.dump()
         if reject:
             tick.rejected.append((Message("t", b"x", NOW_US), Rejected("t", Reason.SIZE, "1 byte")))
             self.model.rejected += 1
@@ -170,7 +186,21 @@ class JournalMachine(RuleBasedStateMachine):
         self.taken_outbox, self.taken_telemetry = [], []
         self.history = [(0, self.model.copy())]
         assert lost() == before, "a log that ends early is no damage: what it held was never acknowledged"
-        assert [m.payload for _, ms in self.journal.raw() for m in ms] == self.model.raw
+        self.knows_every_number_that_was_committed()
+
+    def knows_every_number_that_was_committed(self) -> None:
+        """The note and the raw messages after it are all that was seen, each once; 30 s of them are raw."""
+        self.numbers = Numbers(10)
+        if noted := self.journal.numbers():
+            self.numbers.load(noted)
+        kept = [int(m.payload) for _, messages in self.journal.raw() for m in messages]
+        for number in kept:
+            assert self.numbers.is_new("SF-1", 1, number), "in the note and to be replayed as well"
+        numbers = [number for _, number in self.model.raw]
+        assert not any(self.numbers.is_new("SF-1", 1, number) for number in numbers)
+        assert kept == numbers[len(numbers) - len(kept) :]
+        newest_us = max((at_us for at_us, _ in self.model.raw), default=0)
+        assert {n for at_us, n in self.model.raw if at_us > newest_us - 30_000_000} <= set(kept)
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
