@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors import axes
+
 F32 = npt.NDArray[np.float32]
 
 HEALTH = np.dtype(
@@ -19,10 +21,10 @@ HEALTH = np.dtype(
         ("rest_g", "f4"),
         ("quiet_s", "f4"),
         ("spikes", "f4"),
-        ("faults", "u1"),
+        ("faults", "u2"),
     ]
 )
-FAULTS = ("frozen", "stuck_axis", "rail", "gain", "units", "spikes", "out_of_range")
+FAULTS = ("frozen", "stuck_axis", "rail", "gain", "units", "spikes", "out_of_range", "drift", "gyro_dead")
 """Bits of `faults`, lowest first."""
 
 _FROZEN_S, _STUCK_S, _RAIL_S, _QUIET_S = 1.0, 2.0, 0.25, 60.0
@@ -43,6 +45,7 @@ class Seen(NamedTuple):
 
     mean_g: F32
     std_g: F32
+    largest_std_g: F32
     still: npt.NDArray[np.bool_]
     """(m, 3) axes whose samples are all the same."""
     seconds: F32
@@ -61,9 +64,11 @@ def look(acc: npt.NDArray[np.int16], fs_hz: float, full_scale_g: float, g_per_co
     mean = (apart.reshape(m, -1) @ summing) / n
     apart *= apart
     square = (apart.reshape(m, -1) @ summing) / n
+    std_g = np.sqrt(np.maximum(square - mean * mean, 0)) * np.float32(g_per_count)
     return Seen(
         (mean + acc[:, 0]) * np.float32(g_per_count),
-        np.sqrt(np.maximum(square - mean * mean, 0)) * np.float32(g_per_count),
+        std_g,
+        axes.largest(std_g),
         square == 0,
         np.full(m, n / fs_hz, np.float32),
         n,
@@ -72,20 +77,25 @@ def look(acc: npt.NDArray[np.int16], fs_hz: float, full_scale_g: float, g_per_co
     )
 
 
-def step(h: npt.NDArray[np.void], seen: Seen) -> npt.NDArray[np.uint8]:
-    """Takes a frame of each helmet into its row of `HEALTH`, in place; gives the bits of faults that began."""
+def step(
+    h: npt.NDArray[np.void], seen: Seen, found: dict[str, npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.uint16]:
+    """Takes a frame of each helmet into its row of `HEALTH`, in place; gives the bits of faults that began.
+
+    `found` holds, for the faults that other modules look for, which helmets have them now.
+    """
     s, before = seen.seconds, h["faults"].copy()
     many = seen.samples >= 3
-    moves = seen.std_g.max(1) > _OTHER_MOVES_COUNTS * seen.g_per_count
+    moves = seen.largest_std_g > _OTHER_MOVES_COUNTS * seen.g_per_count
     at_rail = seen.still & (np.abs(seen.mean_g) >= _RAIL * seen.full_scale_g) & many
     stuck = seen.still & moves[:, None] & many & ~at_rail
     h["stuck_s"] = np.where(stuck, h["stuck_s"] + s[:, None], 0)
-    frozen = seen.still.all(1) & many
+    frozen = axes.every(seen.still) & many
     h["frozen_s"] = np.where(frozen, h["frozen_s"] + s, 0)
-    h["rail_s"] = np.where(at_rail.any(1), h["rail_s"] + s, 0)
-    size = np.sqrt(np.square(seen.mean_g).sum(1))
+    h["rail_s"] = np.where(axes.some(at_rail), h["rail_s"] + s, 0)
+    size = axes.length(seen.mean_g)
     # Everything is ten times as large where the unit is wrong, the shaking too.
-    quiet = (seen.std_g.max(1) < _QUIET_G * np.maximum(size, 1)) & ~frozen & many
+    quiet = (seen.largest_std_g < _QUIET_G * np.maximum(size, 1)) & ~frozen & many
     rest = np.where(h["quiet_s"] > 0, h["rest_g"], size)
     share = s / np.minimum(h["quiet_s"] + s, _QUIET_S)
     h["rest_g"] = np.where(quiet, rest + share * (size - rest), rest)
@@ -95,14 +105,18 @@ def step(h: npt.NDArray[np.void], seen: Seen) -> npt.NDArray[np.uint8]:
     units = (rest_g > _UNITS[0]) & (rest_g < _UNITS[1]) & (h["quiet_s"] >= _UNITS_S)
     flags = (
         (h["frozen_s"] >= _FROZEN_S) & (h["frozen_s"] * seen.samples / s > _FROZEN_SAMPLES),
-        (h["stuck_s"] >= _STUCK_S).any(1),
+        axes.some(h["stuck_s"] >= _STUCK_S),
         h["rail_s"] > _RAIL_S,
         rested & ~units & ((rest_g < _GAIN[0]) | (rest_g > _GAIN[1])),
         units,
         h["spikes"] >= _SPIKES,
     )
-    out_of_range = before & (1 << FAULTS.index("out_of_range"))
-    h["faults"] = sum((f.astype(np.uint8) << k for k, f in enumerate(flags)), out_of_range)
+    bits = before & (1 << FAULTS.index("out_of_range"))
+    for k, flag in enumerate(flags):
+        bits |= flag.astype(np.uint16) << k
+    for name, flag in found.items():
+        bits |= flag.astype(np.uint16) << FAULTS.index(name)
+    h["faults"] = bits
     return np.asarray(h["faults"] & ~before)
 
 
@@ -117,6 +131,11 @@ def mark(h: npt.NDArray[np.void], slot: int, fault: str) -> bool:
     return new
 
 
-def quarantined(faults: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def named(bits: int) -> list[str]:
+    """The names of a helmet's faults."""
+    return [name for k, name in enumerate(FAULTS) if bits >> k & 1]
+
+
+def quarantined(faults: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """Whether nothing a helmet measures can be believed: its unit is wrong."""
     return np.asarray((faults & (1 << FAULTS.index("units"))) != 0)

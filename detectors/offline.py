@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from core.config import Detection as Params
 from core.model import Detection, Frames, Kind, Stage, Worn
-from detectors import rotation
 from detectors.fleet import Fleet
 
 _STEP_S = 1.0
 _T0_US = 1_700_000_000_000_000
 _COUNTS = 32700
+_GYRO_RAD_S = float(np.radians(2000))
+"""The usual range of a gyroscope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ def detect_recording(
 
     `worn` None is unknown; `speed_mps` is a number, one per sample, or None. With `t_s`, seconds per sample, an
     irregular recording is interpolated to `fs_hz` first. `chunks` gives the lengths of the frames in samples,
-    repeated until the recording ends; by default each is one second. `gyro_rad_s` (n, 3) decides nothing: it adds
-    the largest angular rate, BrIC and, from 1 kHz on, DAMAGE to the features.
+    repeated until the recording ends; by default each is one second. `gyro_rad_s` (n, 3) decides no impact: it adds
+    the largest angular rate, BrIC and, from 1 kHz on, DAMAGE to the features, and helps to tell whether it is worn.
     """
     acc = np.asarray(acc_g, dtype=np.float64)
     speed = None if speed_mps is None else np.broadcast_to(np.asarray(speed_mps, float), len(acc))
@@ -68,38 +69,36 @@ def detect_recording(
         speed = None if speed is None else np.interp(grid, t, speed)
     scale = full_scale_g / _COUNTS
     counts = np.clip(np.round(acc / scale), -32768, 32767).astype(np.int16)
+    rates, rate_scale = _rates(gyro)
     fleet = Fleet(params)
     detections: list[Detection] = []
     start, step = 0, 0
     lengths = chunks or [max(1, round(_STEP_S * fs_hz))]
     while start < len(counts):
         stop = min(start + lengths[step % len(lengths)], len(counts))
-        frames = _frame(counts[start:stop], fs_hz, full_scale_g, scale, step, start, worn, speed)
+        part = slice(start, stop)
+        frames = _frame(counts[part], fs_hz, full_scale_g, scale, step, start, worn, speed)
+        if rates is not None:
+            turned = np.array([rate_scale], np.float32)
+            frames = replace(frames, gyro=rates[None, part], rad_s_per_count=turned)
         now_us = int(frames.received_us[0])
         detections += fleet.push(frames, np.zeros(1, np.int64), np.array([start], np.int64), now_us)
         start, step = stop, step + 1
     detections += fleet.forget(0)
-    if gyro is not None:
-        for k, detection in enumerate(detections):
-            detections[k] = replace(detection, features=detection.features | _turning(detection, gyro, fs_hz))
     by_id: dict[str, list[Detection]] = {}
     for detection in detections:
         by_id.setdefault(detection.incident, []).append(detection)
     return [_incident(versions) for versions in by_id.values()]
 
 
-def _turning(detection: Detection, gyro: npt.NDArray[np.float64], fs_hz: float) -> dict[str, float]:
-    """Rotational metrics around the impacts; what the rate cannot give is not there."""
-    impacts_s = [(t - _T0_US) / 1e6 for t in detection.impacts_us]
-    start, stop = (round((t + off) * fs_hz) for t, off in ((impacts_s[0], -0.6), (impacts_s[-1], 0.35)))
-    omega = gyro[max(start, 0) : max(stop, 1)]
-    out = {
-        "omega_max_rad_s": float(np.sqrt(np.square(omega).sum(-1)).max()),
-        "helmet_bric": float(rotation.bric(omega)),
-    }
-    if fs_hz >= rotation.RATE_FOR_ALPHA_HZ:
-        out["helmet_damage"] = float(rotation.damage(rotation.alpha_rad_s2(omega, fs_hz), fs_hz))
-    return {name: round(value, 4) for name, value in out.items()}
+def _rates(gyro_rad_s: npt.NDArray[np.float64] | None) -> tuple[npt.NDArray[np.int16] | None, float]:
+    """Angular rate as counts, and rad/s per count; a part of ±2000 °/s at its rail stays at the rail."""
+    if gyro_rad_s is None:
+        return None, 0.0
+    gyro_rad_s = np.nan_to_num(gyro_rad_s)
+    largest = float(np.abs(gyro_rad_s).max(initial=0.0))
+    scale = _GYRO_RAD_S / _COUNTS if largest <= _GYRO_RAD_S else largest / 32_000
+    return np.round(gyro_rad_s / scale).astype(np.int16), scale
 
 
 def _interpolate(

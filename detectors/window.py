@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from detectors.calibration import Fix
+
 
 class Window:
     """Counts of one helmet from sample `base` on; samples that never came are marked as missing."""
@@ -15,11 +17,13 @@ class Window:
         fs_hz: float,
         g_per_count: float,
         most_counts: int = 32767,
+        fix: Fix | None = None,
     ) -> None:
         self.base = base
         self.fs_hz = fs_hz
         self._scale = g_per_count
         self._most = most_counts
+        self._fix = fix
         self._size = len(counts)
         self._counts = counts
         self._missing = missing
@@ -62,6 +66,8 @@ class Window:
         if self._most < 32767:
             out[(np.abs(out) > self._most).any(1)] = np.nan
         out *= self._scale
+        if self._fix is not None:
+            out = self._fix.apply(out)
         out[self._missing[part]] = np.nan
         return out
 

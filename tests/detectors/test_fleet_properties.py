@@ -130,7 +130,7 @@ def test_a_forgotten_track_frees_its_place():
     for track in range(50):
         feed(fleet, counts, track=track)
         fleet.forget(track)
-    (ring,) = fleet._rings.values()
+    (ring,) = fleet._places.rings.values()
     assert len(fleet) == 0
     assert len(ring.head) <= 4
 
@@ -143,4 +143,4 @@ def test_made_up_kinds_of_parts_do_not_fill_the_memory():
         f = replace(f, full_scale_g=np.array([16 + k / 8], np.float32))
         fleet.push(f, np.array([1]), np.array([k * 100]), 0)
     assert len(fleet) == 1
-    assert len(fleet._rings) <= 2
+    assert len(fleet._places.rings) <= 2

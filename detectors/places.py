@@ -1,0 +1,182 @@
+"""Which helmet lives where: tracks in slots of rings, and what a helmet's next track inherits from its last."""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from core.model import Frames
+from detectors.ring import Past, Ring
+
+I64 = npt.NDArray[np.int64]
+
+_REMEMBERED = 100_000
+"""Most helmets without a track whose past is kept."""
+
+
+class Place(NamedTuple):
+    """Where a track lives."""
+
+    kind: int
+    slot: int
+
+
+class Places:
+    """Slots for tracks. A helmet that comes back under a new track finds its wear state and calibration again."""
+
+    def __init__(self, gate_g: float) -> None:
+        self._gate_g = gate_g
+        self.rings: dict[int, Ring] = {}
+        """By number; `_numbers` says which rate, range and scale has which."""
+        self._numbers: dict[tuple[int, float, float], int] = {}
+        self._tracks = np.zeros(0, np.int64)
+        """Sorted; the next two are where each lives."""
+        self._ring_of = np.zeros(0, np.int64)
+        self._slot_of = np.zeros(0, np.int64)
+        self._helmet_of: dict[int, str] = {}
+        self._track_of: dict[str, int] = {}
+        """The newest track of each helmet."""
+        self._past: OrderedDict[str, Past] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays of all slots."""
+        own = self._tracks.nbytes + self._ring_of.nbytes + self._slot_of.nbytes
+        return own + sum(ring.nbytes for ring in self.rings.values())
+
+    def find(self, track: int) -> Place | None:
+        """Where a track lives, if it does."""
+        at = int(np.searchsorted(self._tracks, track))
+        if at == len(self._tracks) or self._tracks[at] != track:
+            return None
+        return Place(int(self._ring_of[at]), int(self._slot_of[at]))
+
+    def slots(self, track: I64) -> I64:
+        """The slots of tracks that have one."""
+        return np.asarray(self._slot_of[np.searchsorted(self._tracks, track)])
+
+    def helmets(self, kind: int, slots: I64) -> list[str]:
+        """Who lives in some slots of a ring; a helmet's late track beside its live one is left out."""
+        here = np.flatnonzero(self._ring_of == kind)
+        mine = here[np.isin(self._slot_of[here], slots)]
+        track_at = dict(zip(self._slot_of[mine].tolist(), self._tracks[mine].tolist(), strict=True))
+        names = [self._helmet_of[track_at[slot]] if slot in track_at else "" for slot in slots.tolist()]
+        return [
+            name if name and self._track_of.get(name) == track_at[slot] else ""
+            for name, slot in zip(names, slots.tolist(), strict=True)
+        ]
+
+    def kind_of(self, frames: Frames, rows: I64) -> I64:
+        """The ring each row's rate, range and scale belong to."""
+        keys = np.stack(
+            [
+                frames.period_ns[rows].astype(np.float64),
+                frames.full_scale_g[rows].astype(np.float64),
+                frames.g_per_count[rows].astype(np.float64),
+            ],
+            1,
+        )
+        if (keys == keys[0]).all():
+            distinct, inverse = keys[:1], np.zeros(len(keys), np.int64)
+        else:
+            distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+        wanted = [(int(period_ns), *rest) for period_ns, *rest in distinct.tolist()]
+        for key in wanted:
+            if key not in self._numbers:
+                self._make_ring(key, wanted)
+        numbers = np.array([self._numbers[key] for key in wanted], np.int64)
+        return np.asarray(numbers[inverse.reshape(-1)])
+
+    def moved(self, track: I64, kind: I64) -> list[int]:
+        """Tracks whose rate, range or scale is not what it was: they have to start anew."""
+        at, known = self._known(track)
+        moved = known.copy()
+        moved[known] = self._ring_of[at[known]] != kind[known]
+        return [int(name) for name in track[moved]]
+
+    def settle(self, frames: Frames, rows: I64, track: I64, kind: I64, index: I64) -> None:
+        """Gives every track that has none a slot, with what is known of its helmet."""
+        fresh = ~self._known(track)[1]
+        if not fresh.any():
+            return
+        slots = np.zeros(len(track), np.int64)
+        for k in np.unique(kind[fresh]).tolist():
+            mine = fresh & (kind == k)
+            slots[mine] = self.rings[k].take(int(mine.sum()))
+        for row in np.flatnonzero(fresh).tolist():
+            source = int(rows[row])
+            zero_us = int(frames.t0_us[source] - index[row] * frames.period_ns[source] // 1000)
+            ring, slot = self.rings[int(kind[row])], int(slots[row])
+            ring.epoch_us[slot] = zero_us
+            self._inherit(frames.helmet[source], int(track[row]), ring, slot, int(frames.t0_us[source]))
+        order = np.argsort(np.concatenate([self._tracks, track[fresh]]), kind="stable")
+        self._tracks = np.concatenate([self._tracks, track[fresh]])[order]
+        self._ring_of = np.concatenate([self._ring_of, kind[fresh]])[order]
+        self._slot_of = np.concatenate([self._slot_of, slots[fresh]])[order]
+
+    def free(self, track: int) -> None:
+        """Gives the slot of a track back and keeps what its helmet's next track needs."""
+        at = int(np.searchsorted(self._tracks, track))
+        place = Place(int(self._ring_of[at]), int(self._slot_of[at]))
+        helmet = self._helmet_of.pop(track)
+        if self._track_of.get(helmet) == track:
+            del self._track_of[helmet]
+            self._past[helmet] = self.rings[place.kind].past(place.slot)
+            while len(self._past) > _REMEMBERED:
+                self._past.popitem(last=False)
+        self.rings[place.kind].release(place.slot)
+        self._tracks = np.delete(self._tracks, at)
+        self._ring_of = np.delete(self._ring_of, at)
+        self._slot_of = np.delete(self._slot_of, at)
+
+    def _known(self, track: I64) -> tuple[I64, npt.NDArray[np.bool_]]:
+        at = np.searchsorted(self._tracks, track)
+        known = at < len(self._tracks)
+        known[known] = self._tracks[at[known]] == track[known]
+        return np.asarray(at), known
+
+    def _inherit(self, helmet: str, track: int, ring: Ring, slot: int, start_us: int) -> None:
+        """A track that begins before its helmet's newest one ended brings old data: it starts without any state."""
+        self._helmet_of[track] = helmet
+        before = self.find(self._track_of[helmet]) if helmet in self._track_of else None
+        past = self._past.get(helmet) if before is None else self.rings[before.kind].past(before.slot)
+        early = past is not None and start_us < past.end_us
+        if early and before is not None:
+            return
+        self._track_of[helmet] = track
+        self._past.pop(helmet, None)
+        if past is not None and not early:
+            ring.inherit(slot, past)
+
+    def _make_ring(self, key: tuple[int, float, float], wanted: list[tuple[int, float, float]]) -> None:
+        """Memory for a new kind of part, in the place of one that no helmet has any more.
+
+        Rate, range and scale are what helmets claim: without this, made-up kinds would fill the memory.
+        """
+        number = len(self.rings)
+        for old, n in self._numbers.items():
+            if not self.rings[n].used and old not in wanted:
+                del self._numbers[old]
+                number = n
+                break
+        self._numbers[key] = number
+        self.rings[number] = Ring(*key, self._gate_g)
+
+
+def rounds(track: I64) -> list[I64]:
+    """Rows in rounds in which every track stands at most once, keeping each track's order."""
+    if not len(track):
+        return []
+    order = np.argsort(track, kind="stable")
+    first = np.concatenate([[True], track[order][1:] != track[order][:-1]])
+    if first.all():
+        return [np.arange(len(track))]
+    starts = np.maximum.accumulate(np.where(first, np.arange(len(track)), 0))
+    rank = np.empty(len(track), np.int64)
+    rank[order] = np.arange(len(track)) - starts
+    by_rank = np.argsort(rank, kind="stable")
+    return np.split(by_rank, np.flatnonzero(np.diff(rank[by_rank])) + 1)
