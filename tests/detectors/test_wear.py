@@ -5,7 +5,7 @@ import pytest
 from motion_cases import SCALE_G, feed, frames, lying, ride, to_counts
 
 from core.model import Kind, Stage, Strap, Worn
-from detectors import Fleet, unworn, wear
+from detectors import Fleet, gyro, unworn, wear
 
 YES, NO, UNKNOWN = int(Worn.YES), int(Worn.NO), int(Worn.UNKNOWN)
 RIDE = ([0.0, 0.0, 1.0], 0.12)
@@ -189,3 +189,107 @@ def test_a_missing_wear_bit_of_a_helmet_that_stood_on_a_shelf_does_not_alert_on_
     assert feed(Fleet(), to_counts(drop), worn=UNKNOWN) != [], (
         "without the shelf nothing says that nobody wore it"
     )
+
+
+def turning(yaws=False, swings=False):
+    return gyro.Turning(*(np.array([flag]) for flag in (yaws, swings, False)))
+
+
+def test_yaw_on_a_ride_means_a_head_and_swinging_a_handlebar():
+    assert Helmet().live(20, RIDE, UNKNOWN, turning=turning(yaws=True)).state == YES
+    assert Helmet().live(40, RIDE, UNKNOWN, turning=turning(swings=True)).state == NO
+    assert Helmet().live(40, BOX, UNKNOWN, turning=turning(yaws=True)).state == NO, (
+        "a box turns with the road"
+    )
+
+
+def test_putting_on_is_believed_sooner_with_the_turn_that_belongs_to_it():
+    hung = ([0.0, 0.9, -0.3], 0.1)
+    plain = Helmet().live(30, HEAD, NO).live(1, HEAD, YES)
+    turned = Helmet().live(30, hung, NO).live(1, HEAD, YES)
+    lead = turned.row["logodds"][0] - plain.row["logodds"][0]
+    assert lead == pytest.approx(2.0, abs=0.4)
+
+
+@pytest.mark.parametrize("apart_s, counts", [(3, True), (9, False)])
+def test_a_turn_belongs_to_an_edge_at_most_five_seconds_away(apart_s, counts):
+    hung = ([0.0, 0.9, -0.3], 0.1)
+    h = Helmet().live(30, hung, NO).live(4 + apart_s, HEAD, NO)
+    before = float(h.row["logodds"][0])
+    h.live(1, HEAD, YES)
+    assert (h.row["logodds"][0] - before > 3) == counts
+
+
+def test_each_edge_counts_once():
+    h = Helmet().live(30, HEAD, NO).live(1, HEAD, YES)
+    rolled = [([0.0, 1.0, 0.0], 0.1), ([0.0, 0.0, 1.0], 0.1)] * 3
+    for motion in rolled:
+        h.live(2, motion, UNKNOWN)
+    assert h.row["logodds"][0] < 3, "rolling about on a bench is not six times putting on"
+
+
+def live_by_the_minute(h, minutes, motion, bit):
+    """The same as `live` in frames of a minute, so that days pass quickly."""
+    up, shake_g = motion
+    for _ in range(minutes):
+        still, most = np.sort(shake_g * h.rng.uniform(0.9, 1.1, 3))[1:].astype(np.float32)
+        column = np.ones(1, np.float32)
+        e = wear.Evidence(
+            np.array([h.now_s * 1_000_000 + 1]), 60 * column, np.array([bit], np.uint8), np.zeros(1, np.uint8),
+            np.array([up], np.float32), still * column, most * column, np.nan * column, 16.0, 0 * column,
+        )  # fmt: skip
+        if wear.step(h.row, e, 2.2).stuck[0]:
+            h.seen["stuck"].append(h.now_s)
+        h.now_s += 60
+    return h
+
+
+@pytest.mark.parametrize("bit", [YES, NO])
+def test_a_bit_without_an_edge_in_72_hours_of_wearing_and_laying_down_is_stuck(bit):
+    h = Helmet()
+    for _ in range(8):
+        # 20 minutes on the shelf and 9 on the head are too short for the two quicker rules.
+        live_by_the_minute(h, 20, TABLE, bit)
+        live_by_the_minute(h, 9, HEAD, bit)
+        live_by_the_minute(h, 571, ([1.0, 0.0, 0.1], 0.01), bit)
+    assert h.seen["stuck"] and h.seen["stuck"][0] / 3600 == pytest.approx(72, abs=0.1)
+
+
+def test_a_bit_without_an_edge_in_a_week_in_a_cupboard_is_not_stuck():
+    h = Helmet()
+    assert live_by_the_minute(h, 7 * 24 * 60, ([1.0, 0.0, 0.1], 0.002), NO).seen["stuck"] == []
+
+
+def test_an_edge_starts_the_72_hours_again():
+    h = Helmet()
+    for day in range(8):
+        live_by_the_minute(h, 20, TABLE, NO)
+        live_by_the_minute(h, 9, HEAD, YES if day == 4 else NO)
+        live_by_the_minute(h, 571, ([1.0, 0.0, 0.1], 0.01), NO)
+    assert h.seen["stuck"] == []
+
+
+def test_after_a_night_nobody_knows_whether_it_is_worn_until_something_says_so():
+    h = Helmet().live(60, HEAD, YES)
+    h.now_s += 8 * 3600
+    h.live(1, RIDE, UNKNOWN)
+    assert h.state == UNKNOWN
+
+
+def test_a_train_between_two_stations_is_still_a_train():
+    h = Helmet().live(100, TABLE, NO)
+    for _ in range(5):
+        h.live(60, BOX, NO, speed_mps=22.0).live(45, BOX, NO, speed_mps=9.0)
+    assert h.seen["opened"] == []
+
+
+def test_an_unworn_ride_is_over_when_the_helmet_is_put_on_or_stands_for_two_minutes():
+    put_on = Helmet().live(100, TABLE, NO).live(60, BOX, NO, speed_mps=6.0).live(20, RIDE, YES, speed_mps=6.0)
+    stood = Helmet().live(100, TABLE, NO).live(60, BOX, NO, speed_mps=6.0).live(130, TABLE, NO, speed_mps=0.0)
+    for h in (put_on, stood):
+        assert len(h.seen["opened"]) == len(h.seen["over"]) == 1
+
+
+def test_speed_of_a_position_worse_than_twenty_metres_opens_nothing():
+    speed = unworn.speed_mps(np.array([6.0, 6.0], np.float32), np.array([35.0, 8.0], np.float32))
+    assert np.isnan(speed[0]) and speed[1] == 6
