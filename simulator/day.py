@@ -81,7 +81,9 @@ class Day:
         self._begins_h, self._ends_h = rng.uniform(9.5, 11.5), rng.uniform(19.5, 22.5)
         self._tasks = self._days()
         self._now_s, self._at = 0.0, (0, 0)
-        level_pct, drain, charge = rng.uniform(85, 100), rng.uniform(6, 14), rng.uniform(35, 60)
+        self._forgot = self._chance(0.15)  # to plug the helmet in overnight
+        level_pct = rng.uniform(20, 60) if self._forgot else rng.uniform(85, 100)
+        drain, charge = rng.uniform(6, 14), rng.uniform(35, 60)
         self.battery = Battery(level_pct, drain * shift.compress, charge * shift.compress)
 
     def hour(self, t_s: float) -> float:
@@ -98,7 +100,8 @@ class Day:
         while True:
             before_h = midnight + self._begins_h - self.hour(self._now_s)
             if before_h > 0:
-                yield self._park("before the shift", before_h, True)
+                yield self._park("before the shift", before_h, not self._forgot)
+                self._forgot = self._chance(0.15)
             rested_h = self.hour(self._now_s)
             had_lunch = rested_h > midnight + 14.5
             while (now_h := self.hour(self._now_s)) < midnight + self._ends_h:
