@@ -150,6 +150,12 @@ def _judged(run: Run, account: Account, helmets: int) -> dict[str, Any]:
         "ledger": str(account),
         "latency": latency,
         "drain": _drain(run, helmets),
+        "missed": [
+            {"helmet": c.helmet, "kind": c.kind, "t_s": round(c.t_us / 1e6 - run.start, 1)}
+            for c in account.missed
+        ],
+        "repeated": account.repeated,
+        "false": account.false,
     }
 
 
