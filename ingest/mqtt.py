@@ -103,11 +103,13 @@ class Subscriber:
         metrics.STALE_ACKS.inc(stale)
         metrics.ACKNOWLEDGED.inc(len(deliveries) - stale)
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Sends something down to a helmet; lost where we are not connected, since helmets ask again."""
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Sends something down to a helmet; lost where we are not connected (False), since helmets ask again."""
         client = self._client
-        if client is not None and self.connected.is_set():
-            client.publish(topic, payload, qos=1)
+        if client is None or not self.connected.is_set():
+            return False
+        client.publish(topic, payload, qos=1)
+        return True
 
     def stop(self) -> None:
         """Leaves the broker, which keeps our session and queues for us."""

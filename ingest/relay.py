@@ -45,7 +45,7 @@ class DeskRelay:
     """Hands detections and events to the desk, and the worker's reports; asks who is under observation.
 
     In the relay's thread, `delivered` is called with what the desk has committed (or will never take), and
-    `observed` with its answer about observations.
+    `observed` with its answer about observations, and `messages` with its answer to a report.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class DeskRelay:
         report: Callable[[], WorkerReport],
         delivered: Callable[[list[tuple[State, int]]], None],
         observed: Callable[[bytes], None],
+        messages: Callable[[bytes], None],
     ) -> None:
         self._url = config.ingest.desk_url.rstrip("/")
         self._report_s = config.ingest.report_s / config.time.scale
@@ -64,6 +65,7 @@ class DeskRelay:
         self._report = report
         self._delivered = delivered
         self._observed = observed
+        self._messages = messages
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._stopping = False
@@ -186,7 +188,9 @@ class DeskRelay:
             try:
                 body = _REPORT.dump_json(self._report())
                 async with session.post(f"{self._url}/api/v1/report", data=body) as answer:
-                    await answer.read()
+                    told = await answer.read()
+                    if answer.status == 200:
+                        self._messages(told)
                 async with session.get(f"{self._url}/api/v1/observations") as answer:
                     body = await answer.read()
                     if answer.status == 200:

@@ -18,6 +18,7 @@ from ingest import codec
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
 from ingest.journal_file import JournalError, is_damage
+from ingest.messages import Messages
 from ingest.mqtt import Delivery, Subscriber
 from ingest.observed import Observed
 from ingest.pipeline import Pipeline, stage
@@ -55,11 +56,18 @@ class Worker:
         self._sampler = Sampler(self._observed.now, config.ingest.future_s)
         self._resume()
         self._subscriber = Subscriber(config.ingest, clock)
+        self._messages = Messages(self._subscriber.publish)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
         self._rate = _Rate()
         self._desk = DeskRelay(
-            config, token, path, self.report, self._taken_outbox.extend, self._observed.take
+            config,
+            token,
+            path,
+            self.report,
+            self._taken_outbox.extend,
+            self._observed.take,
+            self._messages.take,
         )
         self._telemetry = StoreRelay(
             lambda: open_store(config.storage), path, config.storage.batch_rows, self._taken_telemetry.extend
@@ -135,6 +143,7 @@ class Worker:
             undelivered=self._desk.undelivered,
             unstored_rows=self._journal.rows_waiting,
             helmets=self._pipeline.reports(),
+            prompted=self._messages.ids,
         )
 
     def _count_network_cpu(self) -> None:
