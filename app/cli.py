@@ -8,6 +8,7 @@ from app import logs, reconcile, services
 from app.check import check
 from app.demo import demo
 from app.evaluate import evaluate
+from app.observe import observe
 from app.replay import replay
 from app.simulate import simulate
 from bench.command import bench
@@ -29,6 +30,7 @@ for _command in (
     services.worker,
     services.desk,
     services.user,
+    observe,
     simulate,
     replay,
     evaluate,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app import health
+from app import health, samples
 from core.clock import SystemClock
 from core.config import Config, ConfigError, load, secret
 from ingest.journal_file import JournalError
@@ -90,7 +90,13 @@ def desk(config_path: Path | None) -> None:
     try:
         token = secret("HELMETWATCH_DESK_TOKEN", config.web.token_file)
         asyncio.run(
-            web_desk.run(config, clock_of(config), token, listening=lambda url: click.echo(f"desk: {url}"))
+            web_desk.run(
+                config,
+                clock_of(config),
+                token,
+                samples=samples.reader(config.storage),
+                listening=lambda url: click.echo(f"desk: {url}"),
+            )
         )
     except ConfigError as error:
         raise fail(*error.faults) from None

@@ -11,6 +11,7 @@ from aiohttp import web
 from alerts.database import BookError
 from core.clock import Clock
 from core.config import Config, ConfigError
+from web import observing
 from web.access import DESK, headers
 from web.problems import problems
 from web.routes import routes
@@ -23,8 +24,10 @@ _PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "example",
 _log = structlog.get_logger("desk")
 
 
-def make_app(config: Config, clock: Clock, token: str) -> web.Application:
-    """The desk as an application.
+def make_app(
+    config: Config, clock: Clock, token: str, samples: observing.ReadSamples = observing.nowhere
+) -> web.Application:
+    """The desk as an application; `samples` reads the telemetry store.
 
     Raises `ConfigError` for a token, a riders file, a channel or an escalation file that cannot be used.
 
@@ -37,6 +40,7 @@ def make_app(config: Config, clock: Clock, token: str) -> web.Application:
     app.add_routes(routes())
     app.router.add_static("/static", STATIC)
     app.cleanup_ctx.append(_running)
+    observing.install(app, samples)
     app.on_shutdown.append(_end_feeds)
     return app
 
@@ -46,6 +50,7 @@ async def run(
     clock: Clock,
     token: str,
     *,
+    samples: observing.ReadSamples = observing.nowhere,
     listening: Callable[[str], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -54,7 +59,7 @@ async def run(
     `listening` is called with the address once it answers. Raises `ConfigError` where the token, the alert
     book, the riders file or the address cannot be used.
     """
-    app = make_app(config, clock, token)
+    app = make_app(config, clock, token, samples)
     if stop is None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -101,6 +101,11 @@ _FILTERS = (
 _PACK = _object(
     schema=_TEXT, made=_object(at=_TEXT, by=_TEXT), content={"type": "object"}, content_sha256=_TEXT
 )
+_OBSERVATION = _object(
+    helmet=_TEXT,
+    observed_until_us={"type": ["integer", "null"]},
+    trail=_list(_object(helmet=_TEXT, at_us=_INTEGER, until_us=_INTEGER, by=_TEXT)),
+)
 _FINE = _TEXT | {"description": "one sentence"}
 _ALERT_ERRORS = (400, 404, 409)
 
@@ -227,6 +232,31 @@ OPERATIONS: dict[str, Operation] = {
         "End a silence before its time", body=_EMPTY, answer=_SILENCE, errors=(400, 404)
     ),
     "GET /api/v1/fleet": Operation("All workers and helmets", answer={"type": "object"}),
+    "GET /api/v1/observations": Operation(
+        "The helmets under observation, and until when", "worker", answer=_object(observed={"type": "object"})
+    ),
+    "GET /api/v1/helmets/{id}/observation": Operation(
+        "Until when a helmet is under observation, and who said so", answer=_OBSERVATION
+    ),
+    "POST /api/v1/helmets/{id}/observation": Operation(
+        "Keep every raw sample of a helmet for a time",
+        body=_object(for_s={"type": "integer", "minimum": 60, "maximum": 86400, "default": 7200}),
+        answer=_OBSERVATION,
+        errors=(400, 409),
+    ),
+    "DELETE /api/v1/helmets/{id}/observation": Operation("End an observation"),
+    "GET /api/v1/helmets/{id}/samples": Operation(
+        "Raw samples, at most 60,000; of the last ten minutes unless a time is given",
+        answer=_object(
+            helmet=_TEXT, from_us=_INTEGER, to_us=_INTEGER, columns=_list(_TEXT), rows=_list(_list({}))
+        ),
+        errors=(400, 404, 503),
+        query=(
+            ("from_us", _INTEGER, "time of a sample, from here on"),
+            ("to_us", _INTEGER, "before this"),
+            ("format", {"enum": ["json", "csv"]}, "json unless given"),
+        ),
+    ),
     "GET /api/v1/escalation": Operation(
         "Who is told when, with the people on duty now",
         answer=_object(tiers={"type": "object"}, repeat_s=_NUMBER, untouched_s=_NUMBER),
