@@ -281,6 +281,8 @@ class HelmetReport:
     lon_deg: float | None
     accuracy_m: float | None
     online: bool = True
+    faults: list[str] = field(default_factory=list)
+    """What is wrong with its sensors as of its last frame, by the names of `docs/detection.md`."""
 
 
 @dataclass(frozen=True, slots=True)

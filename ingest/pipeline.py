@@ -39,6 +39,8 @@ class Pipeline:
         self._noted_us = 0
         self._heard: dict[str, tuple[Frames, int]] = {}
         self._offline: dict[str, HelmetStatus] = {}
+        self._faulty: dict[str, list[str]] = {}
+        self._looked_us = 0
         self.frames = 0
         self.rejected = 0
         self.lag_s = 0.0
@@ -64,6 +66,8 @@ class Pipeline:
             for track in sequenced.ended:
                 tick.detections += self._fleet.forget(track)
             tick.detections += self._fleet.advance(now_us)
+            if abs(now_us - self._looked_us) >= self._config.report_s * 1e6:
+                self._looked_us, self._faulty = now_us, self._fleet.faulty()
         with stage("telemetry"):
             kept = [placed.frames for placed in sequenced.placed] + sequenced.archive
             tick.telemetry = [summarise(frames) for frames in kept]
@@ -128,7 +132,8 @@ class Pipeline:
     def reports(self) -> list[HelmetReport]:
         """State of every helmet heard since the last call."""
         heard, self._heard = self._heard, {}
-        out = [_report(helmet, *where) for helmet, where in list(heard.items())]
+        faulty = self._faulty
+        out = [_report(helmet, *where, faulty.get(helmet, [])) for helmet, where in list(heard.items())]
         offline, self._offline = self._offline, {}
         for helmet, status in list(offline.items()):
             if not status.online and helmet not in heard:
@@ -145,7 +150,7 @@ def _receipts(frames: Frames) -> Iterator[tuple[str, Prompt]]:
         yield frames.helmet[k], Prompt("received", boot=int(frames.boot[k]), seq=int(frames.seq[k]))
 
 
-def _report(helmet: str, frames: Frames, k: int) -> HelmetReport:
+def _report(helmet: str, frames: Frames, k: int, faults: list[str]) -> HelmetReport:
     def known(value: float) -> float | None:
         return None if value != value else float(value)
 
@@ -160,6 +165,7 @@ def _report(helmet: str, frames: Frames, k: int) -> HelmetReport:
         lat_deg=known(frames.lat_deg[k]),
         lon_deg=known(frames.lon_deg[k]),
         accuracy_m=known(frames.accuracy_m[k]),
+        faults=faults,
     )
 
 
