@@ -149,6 +149,7 @@ class RealDesk:
         folder: Path,
         accounts: Accounts,
         riders: str = "",
+        riders_file: str = "",
         robot: Robot | None = None,
         web: dict[str, object] | None = None,
     ) -> None:
@@ -157,7 +158,8 @@ class RealDesk:
         shutil.copy(accounts.book, book)
         names = folder / "riders.csv"
         names.write_text(
-            "helmet,name,phone,first_aid\nSF-000001,张三,+8613800000001,\nSF-000002,李四,+8613800000002,yes\n"
+            riders_file
+            or "helmet,name,phone,first_aid\nSF-000001,张三,+8613800000001,\nSF-000002,李四,+8613800000002,yes\n"
             + riders,
             encoding="utf-8",
         )

@@ -1,7 +1,7 @@
 // What a person can do to an alert, with the answers they get: taken, too late, not allowed, not reached.
 
 import * as api from "./api.js";
-import { askReopen, askResolution } from "./dialogs.js";
+import { askReopen, askResolution, confirm } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { TEST, severityWord, who } from "./pieces.js";
@@ -32,7 +32,32 @@ export class Actions {
     if (!alert || FINAL.has(alert.state)) return;
     if (alert.state !== "acknowledged") return void toast(t("not_yours_yet"), "warn");
     const end = await askResolution(`${alert.test ? `${TEST} · ` : ""}${severityWord(alert)} · ${term("kind", alert.kind)} · ${who(alert)}`);
-    if (end) await this.#send(id, () => api.resolve(id, end.reason, end.note));
+    if (end) await this.#send(id, () => api.resolve(id, end));
+  }
+
+  // Takes a whole storm, {storm: id}, or the alerts of a list, {ids}, after asking; says which were not taken.
+  async acknowledgeMany(which, n) {
+    if (!(await confirm(t("take_all_sure", { n }), t("take_all", { n })))) return;
+    try {
+      // The feed brings the alerts as they are now.
+      const { taken, problems } = await api.acknowledgeMany(which);
+      const [first] = problems;
+      if (!first) toast(t("taken_all", { n: taken.length }), "good");
+      else toast(t("taken_some", { n: taken.length, not: problems.length, why: first.owner ? t("has_it", { owner: first.owner }) : first.detail }), "warn");
+    } catch (error) {
+      this.#said(error);
+    }
+  }
+
+  // The rider's emergency contact, {name, phone}, or null after saying why not. Each opening is written down.
+  async contact(id) {
+    try {
+      return await api.openContact(id);
+    } catch (error) {
+      if (error.status === 409) toast(t("contact_first"), "warn");
+      else this.#said(error);
+      return null;
+    }
   }
 
   async reopen(id) {
@@ -58,11 +83,15 @@ export class Actions {
       this.#store.put(alert);
       return alert;
     } catch (error) {
-      if (error.status === 401) this.#expired();
-      else if (error.status === 409) await this.#refused(id, error);
-      else toast(error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+      if (error.status === 409) await this.#refused(id, error);
+      else this.#said(error);
       return null;
     }
+  }
+
+  #said(error) {
+    if (error.status === 401) this.#expired();
+    else toast(error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
   }
 
   // Someone was faster: says who, and shows the alert as it is now.

@@ -36,6 +36,16 @@ export const getAlert = (id) => call("GET", alertPath(id));
 export const listAlerts = (query) => call("GET", `/alerts?${new URLSearchParams(query)}`);
 export const getStatistics = (from_us, to_us) => call("GET", `/statistics?${new URLSearchParams({ from_us, to_us })}`);
 export const startDrill = (severity) => call("POST", "/drill", { severity });
+export const csvUrl = (query) => `${BASE}/alerts.csv?${new URLSearchParams(query)}`;
+export const getStorms = () => call("GET", "/storms");
+export const getPlaces = () => call("GET", "/places");
+export const getPeople = () => call("GET", "/people");
+export const getHandover = () => call("GET", "/handover");
+export const openContact = (id) => call("POST", `${alertPath(id)}/contact`, {});
+export const getSilences = () => call("GET", "/silences");
+export const previewSilence = (scope) => call("POST", "/silences/preview", scope);
+export const startSilence = (silence) => call("POST", "/silences", silence);
+export const endSilence = (id) => call("POST", `/silences/${encodeURIComponent(id)}/end`, {});
 export const getFleet = () => call("GET", "/fleet");
 export const getChannels = () => call("GET", "/channels");
 export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});
@@ -46,6 +56,8 @@ export const packUrl = (id, format) => `${BASE}${alertPath(id)}/pack?format=${fo
 // As the text it came in: numbers written anew would not be the numbers that were signed.
 export const verifyPack = (text) => call("POST", "/packs/verify", text);
 export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
-export const resolve = (id, reason, note) => call("POST", `${alertPath(id)}/resolve`, { reason, note });
+export const acknowledgeMany = (which) => call("POST", "/alerts/acknowledge", which);
+// `end`: {reason, note, dispatched}.
+export const resolve = (id, end) => call("POST", `${alertPath(id)}/resolve`, end);
 export const reopen = (id, note) => call("POST", `${alertPath(id)}/reopen`, { note });
 export const addNote = (id, note) => call("POST", `${alertPath(id)}/note`, { note });

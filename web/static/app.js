@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Actions } from "./actions.js";
 import { Desk } from "./desk.js";
-import { announce, tickAll } from "./dom.js";
+import { announce, tickAll, toast } from "./dom.js";
 import { setPolicy } from "./escalation.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
@@ -18,6 +18,7 @@ import { now_us, sync } from "./time.js";
 const SIGNED_IN = "helmetwatch.signed_in"; // Spares a visitor without a session a request that would be refused.
 const LOST_TONE_S = 10;
 const POLICY_MS = 300_000;
+const STORMS_MS = 4000;
 
 const root = document.getElementById("app");
 const store = new Store();
@@ -65,7 +66,10 @@ function start(person) {
   feed = new Feed(take, (state) => {
     if (state.state === "refused") expired();
     else desk?.feedState(state);
-    if (state.state === "live") refresh();
+    if (state.state === "live") {
+      refresh();
+      refreshAsides();
+    }
   });
   desk = new Desk(root, { store, siren, feed, actions: new Actions(store, expired), language, signOut });
   feed.start();
@@ -74,13 +78,23 @@ function start(person) {
 function take(type, data) {
   if (data.now_us) sync(data.now_us);
   if (type === "snapshot") store.replace(data.alerts);
-  else if (type === "alert") store.put(data.alert, data.entry.at_us);
+  else if (type === "alert") takeAlert(data);
   else if (type === "fleet") store.putFleet(data);
   else if (type === "deliveries") store.putDeliveries(data);
 }
 
+function takeAlert({ alert, entry }) {
+  store.put(alert, entry.at_us);
+  const me = store.me?.display_name;
+  if (entry.actor !== me && entry.detail.mentions?.includes(me)) toast(t("mentioned", { by: entry.actor, who: who(alert), note: entry.detail.note }), "warn");
+}
+
 // Duty changes hands without an event.
-setInterval(() => desk && api.getEscalation().then(setPolicy, () => null), POLICY_MS);
+setInterval(() => {
+  if (!desk) return;
+  api.getEscalation().then(setPolicy, () => null);
+  refreshAsides();
+}, POLICY_MS);
 
 // News of fleet and channels is not repeated after a break, so the whole is asked for once the feed lives again.
 async function refresh() {
@@ -93,6 +107,26 @@ async function refresh() {
   } catch {
     // The strip shows that the workers are silent; the next report brings them back.
   }
+}
+
+// Each by itself: one that fails leaves the others.
+const ASIDES = [
+  [api.getStorms, ({ storms }) => ({ storms })], [api.getSilences, ({ silences }) => ({ silences })],
+  [api.getPlaces, (places) => ({ places })], [api.getPeople, ({ people }) => ({ people })],
+];
+
+function refreshAsides() {
+  for (const [ask, take] of ASIDES) ask().then((found) => store.putAside(take(found)), () => null);
+}
+
+let stormsAt = 0;
+
+// Asked for while helmets fall silent, at most every few seconds.
+function refreshStorms(ids) {
+  const silent = ids === null || ids.some((id) => store.alerts.get(id)?.signal_lost);
+  if (!silent || performance.now() - stormsAt < STORMS_MS) return;
+  stormsAt = performance.now();
+  setTimeout(() => api.getStorms().then(({ storms }) => store.putAside({ storms }), () => null), STORMS_MS / 2);
 }
 
 function tick() {
@@ -109,6 +143,7 @@ function tick() {
 }
 
 store.addEventListener("alerts", ({ detail }) => {
+  if (desk) refreshStorms(detail.ids);
   const waiting = store.untaken();
   siren.set(waiting.length ? waiting[0].severity : null);
   if (!detail.urgent.length) return;

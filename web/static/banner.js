@@ -21,14 +21,21 @@ export class Banner {
   #oldest = ticking(() => this.#oldestWords(), { class: "oldest" });
   #unsure = h("span", { class: "unsure-note" });
   #button;
+  #storm;
   #phase = false;
   #feedLive = true;
 
-  constructor(store, open) {
+  // `actions`: open(id), acknowledgeMany({storm}, n).
+  constructor(store, actions) {
     this.#store = store;
     // Made once: a button that is rebuilt between press and release loses the click.
-    this.#button = h("button", { type: "button", class: "act", id: "open-first", onclick: () => this.worstId && open(this.worstId) });
-    this.root = h("section", { class: "banner", id: "banner" }, this.#shape, this.#words, this.#worst, this.#oldest, this.#unsure, this.#button);
+    this.#button = h("button", { type: "button", class: "act", id: "open-first", onclick: () => this.worstId && actions.open(this.worstId) });
+    this.#storm = h("button", { type: "button", class: "act", id: "take-storm", hidden: true, onclick: () => {
+      const storm = this.#untakenStorm();
+      if (storm) actions.acknowledgeMany({ storm: storm.id }, storm.open);
+    } });
+    store.addEventListener("aside", ({ detail }) => detail.includes("storms") && this.render());
+    this.root = h("section", { class: "banner", id: "banner" }, this.#shape, this.#words, this.#worst, this.#oldest, this.#unsure, this.#storm, this.#button);
     store.addEventListener("alerts", () => this.render());
     this.render();
   }
@@ -54,12 +61,20 @@ export class Banner {
     for (const part of [this.#shape, this.#worst, this.#oldest, this.#button]) part.hidden = !worst;
     this.#words.textContent = t(["banner_none", "banner_one"][waiting.length] ?? "banner_count", { n: waiting.length });
     this.#button.replaceChildren(t("open_first"), h("kbd", {}, "U"));
+    const storm = this.#untakenStorm();
+    this.#storm.hidden = !storm;
+    if (storm) this.#storm.replaceChildren(h("span", { class: "long" }, t("take_storm", { n: storm.open })), h("span", { class: "short" }, t("take_all", { n: storm.open })));
     if (worst) {
       this.#shape.replaceChildren(severityShape(worst.severity));
       this.#worst.replaceChildren(...[testMark(worst), ` ${severityWord(worst)} · ${term("kind", worst.kind)} · ${who(worst)}`].filter(Boolean));
     }
     this.#oldest.update();
     this.tick();
+  }
+
+  // The largest storm of which nobody has anything.
+  #untakenStorm() {
+    return this.#store.storms.filter((storm) => storm.opened_us !== null && storm.open > 1).sort((a, b) => b.open - a.open)[0];
   }
 
   #oldestWords() {

@@ -7,17 +7,20 @@ import { confirm } from "./dialogs.js";
 import { plan } from "./escalation.js";
 import { line } from "./ledger.js";
 import { TEST, ageOf } from "./pieces.js";
+import { Silences } from "./silences.js";
 
 export class Channels {
   #store;
   #results = new Map();
   #list = h("ul", { class: "channels" });
+  #silences;
   #drilled = h("p", { role: "status" });
   #all = h("button", { type: "button", class: "act", id: "test-all", onclick: () => this.#testAll() });
   root = h("section", { class: "view channels-view", id: "channels", hidden: true });
 
   constructor(store) {
     this.#store = store;
+    this.#silences = new Silences(store);
     store.addEventListener("deliveries", () => this.root.hidden || this.#show());
   }
 
@@ -30,7 +33,8 @@ export class Channels {
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
         h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
           h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))), this.#drilled),
-      h("section", { class: "card", id: "plan" }, plan()));
+      this.#silences.root, h("section", { class: "card", id: "plan" }, plan()));
+    this.#silences.render();
     this.#show();
   }
 

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
+import { phoneLink } from "./pieces.js";
 import { clock } from "./time.js";
 
 // The notes as they are stored. They mark what was done in alerts of the past: never change one.
@@ -41,10 +42,18 @@ function toNearby(event) {
 
 export class Checklist {
   #rows = {};
+  #reveal;
   root = h("section", { class: "card checklist", id: "checklist" });
 
-  // `write(note)` records a note; resolves to true where it was written.
-  constructor(write) {
+  #contact = h("span", { class: "step-links" });
+  #contactOf = null;
+
+  // `write(note)` records a note, resolves to true where it was written; `openContact()` to {name, phone} or null.
+  constructor(write, openContact) {
+    this.#reveal = async () => {
+      const found = await openContact();
+      if (found) this.#contact.replaceChildren(found.name, " ", phoneLink(found));
+    };
     const heading = h("h2", {}, t("checklist"));
     const steps = Object.keys(NOTES).map((step, i) => {
       const box = h("input", {
@@ -58,7 +67,7 @@ export class Checklist {
         },
       });
       const by = h("small", { class: "by" });
-      const links = step === "nearby" ? h("a", { class: "step-links", href: "#nearby", onclick: toNearby }, t("see_nearby")) : step === "emergency" && h("span", { class: "step-links" },
+      const links = step === "contact" ? this.#contact : step === "nearby" ? h("a", { class: "step-links", href: "#nearby", onclick: toNearby }, t("see_nearby")) : step === "emergency" && h("span", { class: "step-links" },
         ["120", "122"].map((number) => [h("a", { class: "phone", href: `tel:${number}` }, `☎ ${number}`), " "]));
       this.#rows[step] = { box, by, node: h("li", {}, box,
         h("div", {}, h("label", { for: `step-${step}` }, h("b", {}, `${i + 1}. ${t(`step.${step}`)}`)), h("small", {}, t(`how.${step}`)), links, by)) };
@@ -68,7 +77,18 @@ export class Checklist {
     this.root.append(heading, h("ol", { class: "steps" }, steps));
   }
 
+  // The contact is shown once somebody opens it: each opening is written down with a name.
+  #showContact(alert) {
+    const key = `${alert.id} ${alert.rider?.has_contact}`;
+    if (key === this.#contactOf) return;
+    this.#contactOf = key;
+    this.#contact.replaceChildren(alert.rider?.has_contact
+      ? h("button", { type: "button", class: "small", id: "open-contact", title: t("contact_audited"), onclick: this.#reveal }, t("contact_open"))
+      : h("small", {}, t("contact_none")));
+  }
+
   show(alert) {
+    this.#showContact(alert);
     const done = ticks(alert.timeline ?? []);
     const next = Object.keys(NOTES).find((step) => !done[step]);
     for (const [step, row] of Object.entries(this.#rows)) {

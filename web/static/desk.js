@@ -16,6 +16,8 @@ import { Statistics } from "./stats.js";
 import { toggleTheme } from "./theme.js";
 import { span } from "./time.js";
 
+const ONLY = "only."; // What narrows the list, in the address.
+
 export class Desk {
   #root;
   #given;
@@ -33,15 +35,16 @@ export class Desk {
     const acts = {
       open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
       acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
+      acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }),
       note: (id, text) => actions.note(id, text), help: (id, helper, status) => actions.help(id, helper, status),
     };
     this.health = new Health(store, feed);
-    this.banner = new Banner(store, acts.open);
+    this.banner = new Banner(store, acts);
     this.queue = new Queue(store, acts);
     this.incident = new Incident(store, acts);
     const params = (view) => (rest) => this.go({ view, alert: null, rest });
     this.views = {
-      fleet: new FleetMap(store, acts.open, params("fleet")), history: new History(params("history")), handover: new Handover(store),
+      fleet: new FleetMap(store, acts.open, params("fleet")), history: new History(store, params("history")), handover: new Handover(store),
       stats: new Statistics(params("stats")), channels: new Channels(store),
     };
     this.#main.append(this.queue.root, h("div", { class: "side" }, this.#hint, this.incident.root, Object.values(this.views).map((view) => view.root)));
@@ -59,10 +62,16 @@ export class Desk {
     return this.health.lostFor_s;
   }
 
-  // Where we are: {filter, alert, view, rest} from the address; `rest` is what the view itself keeps there.
+  // Where we are: {filter, only, alert, view, rest} from the address; `only` narrows the list, `rest` is what the
+  // view itself keeps there.
   get where() {
-    const { filter, alert = null, view, ...rest } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    return { filter: FILTERS.includes(filter) ? filter : "all", alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
+    const { filter, alert = null, view, ...others } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    const only = {}, rest = {};
+    for (const [name, value] of Object.entries(others)) {
+      if (name.startsWith(ONLY)) only[name.slice(ONLY.length)] = value;
+      else rest[name] = value;
+    }
+    return { only, filter: FILTERS.includes(filter) ? filter : "all", alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
   }
 
   // Changes the address; everything else follows from that, so the back button works.
@@ -70,6 +79,7 @@ export class Desk {
     const next = { ...this.where, rest: {}, ...change };
     const hash = new URLSearchParams();
     if (next.filter !== "all") hash.set("filter", next.filter);
+    for (const [name, value] of Object.entries(next.only)) hash.set(ONLY + name, value);
     if (next.alert) hash.set("alert", next.alert);
     if (next.view) hash.set("view", next.view);
     for (const [name, value] of Object.entries(next.rest)) if (value) hash.set(name, value);
@@ -110,9 +120,10 @@ export class Desk {
   }
 
   #follow() {
-    const { filter, alert, view } = this.where;
-    if (filter !== this.queue.filter) {
+    const { filter, only, alert, view } = this.where;
+    if (filter !== this.queue.filter || JSON.stringify(only) !== JSON.stringify(this.queue.only)) {
       this.queue.filter = filter;
+      this.queue.only = only;
       this.queue.render();
     }
     this.queue.choose(alert);

@@ -6,6 +6,8 @@ import { WORDS } from "./words.js";
 
 export const REASONS = ["injured", "unhurt", "helmet_dropped", "road_bump", "test", "device_fault", "other"];
 
+const REAL = new Set(["injured", "unhurt"]); // Where it was an accident, it has to be said whether help was sent.
+
 // Shows a form in a modal dialog. `check()` returns a fault as text, or null; resolves to true when it was sent.
 function ask(title, body, check, yes = t("save")) {
   return new Promise((done) => {
@@ -40,17 +42,21 @@ function noteField() {
   return h("textarea", { name: "note", rows: 3, maxlength: 2000, "aria-label": t("note"), placeholder: t("note") });
 }
 
-// How an alert ended: {reason, note}, or null where the person thought better of it.
+// How an alert ended: {reason, note, dispatched}, or null where the person thought better of it.
 export async function askResolution(summary) {
   const note = noteField();
   const list = h("fieldset", { class: "reasons" }, h("legend", { class: "muted" }, summary), REASONS.map((reason) =>
     h("label", {}, h("input", { type: "radio", name: "reason", value: reason }), h("span", {}, both(reason === "other" ? "other_ask" : `reason.${reason}`)))));
   const reason = () => list.querySelector("input:checked")?.value ?? null;
-  const sent = await ask(t("resolve_title"), [list, note], () => {
+  const sentOut = h("fieldset", { class: "dispatched" }, h("legend", {}, ...both("dispatched_ask")), ["yes", "no"].map((answer) =>
+    h("label", {}, h("input", { type: "radio", name: "dispatched", value: answer }), h("span", {}, both(answer)))));
+  const dispatched = () => sentOut.querySelector("input:checked")?.value ?? null;
+  const sent = await ask(t("resolve_title"), [list, sentOut, note], () => {
     if (reason() === null) return t("reason_missing");
+    if (REAL.has(reason()) && dispatched() === null) return t("dispatched_missing");
     return reason() === "other" && !note.value.trim() ? t("note_missing") : null;
   });
-  return sent ? { reason: reason(), note: note.value.trim() } : null;
+  return sent ? { reason: reason(), note: note.value.trim(), dispatched: dispatched() && dispatched() === "yes" } : null;
 }
 
 // Why an alert opens again: a note, or null.

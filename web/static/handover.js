@@ -1,5 +1,6 @@
 // What the next shift has to know: what nobody has, what somebody has but left alone, who has what, what was closed.
 
+import * as api from "./api.js";
 import { calmly, copy, h, ticking } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { ageOf, phoneLink, reason, severityBadge, severityWord, tags, TEST, who } from "./pieces.js";
@@ -21,13 +22,17 @@ function byOwner(alerts, name) {
 
 export class Handover {
   #store;
+  #refresh;
+  #asking = false;
+  #escalated = []; // [{id, tier, told_us, people}], as the desk last said.
   #body = h("div", { class: "handover-body" });
   root = h("section", { class: "view handover", id: "handover", hidden: true });
 
   constructor(store) {
     this.#store = store;
-    const refresh = calmly(this.#body, () => this.#show());
-    store.addEventListener("alerts", () => this.root.hidden || refresh());
+    this.#refresh = calmly(this.#body, () => this.#show());
+    store.addEventListener("alerts", () => this.root.hidden || this.#refresh());
+    for (const news of ["deliveries", "alerts"]) store.addEventListener(news, () => this.root.hidden || this.#ask());
   }
 
   show() {
@@ -36,20 +41,36 @@ export class Handover {
       h("div", { class: "view-head" }, h("h1", {}, t("handover")), h("button", { type: "button", class: "small", id: "copy-handover", onclick: () => copy(this.#text(), t("copied_text")) }, t("copy_handover"))),
       this.#body);
     this.#show();
+    this.#ask();
+  }
+
+  // Who was told because nobody took an alert; asked for at most once in two seconds.
+  async #ask() {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      this.#escalated = (await api.getHandover()).escalated;
+      if (!this.root.hidden) this.#refresh();
+    } catch {
+      // The strip says where the desk cannot be reached; the rest of the view does without.
+    }
+    setTimeout(() => (this.#asking = false), 2000);
   }
 
   #sorted() {
     const all = [...this.#store.alerts.values()].sort(compare);
     const taken = all.filter((alert) => alert.state === "acknowledged");
     const old = taken.filter((alert) => now_us() - touched_us(alert) > OLD_US).sort((a, b) => touched_us(a) - touched_us(b));
-    return { untaken: all.filter((alert) => UNTAKEN.has(alert.state)), taken, old, closed: all.filter((alert) => FINAL.has(alert.state)) };
+    return { untaken: all.filter((alert) => UNTAKEN.has(alert.state)), taken, old, escalated: this.#escalated.filter(({ id }) => this.#store.alerts.has(id)).map((each) => ({ ...each, alert: this.#store.alerts.get(each.id) })),
+      closed: all.filter((alert) => FINAL.has(alert.state)) };
   }
 
   #show() {
-    const { untaken, taken, old, closed } = this.#sorted();
+    const { untaken, taken, old, escalated, closed } = this.#sorted();
     const owners = byOwner(taken, (alert) => alert.owner);
     this.#body.replaceChildren(
       section("hand_untaken", untaken, "hand_untaken_none", "bad"),
+      section("hand_escalated", escalated.map(({ alert }) => alert), "hand_escalated_none", "bad", escalated),
       section("hand_old", old, "hand_old_none", "warn"),
       h("section", { class: "card" }, h("h2", {}, t("hand_owners", { n: taken.length })),
         owners.length ? owners.map(([owner, alerts]) => [h("h3", {}, `${owner} (${alerts.length})`), list(alerts)]) : h("p", { class: "muted" }, t("hand_owners_none"))),
@@ -58,23 +79,25 @@ export class Handover {
 
   // The same as plain text, for a message or a paper book.
   #text() {
-    const { untaken, taken, old, closed } = this.#sorted();
+    const { untaken, taken, old, escalated, closed } = this.#sorted();
     const line = (alert) => `- ${alert.test ? `${TEST} ` : ""}${clock(alert.occurred_us)} ${severityWord(alert)} ${term("kind", alert.kind)} ${who(alert)} ${alert.rider?.phone ?? ""} ${alert.owner ?? ""}: ${reason(alert)}`;
     const part = (key, alerts) => [t(key, { n: alerts.length }), ...alerts.slice(0, LISTED).map(line), ""];
-    return [`${t("handover")} ${clock(now_us())}`, "", ...part("hand_untaken", untaken), ...part("hand_old", old), ...part("hand_owners", taken), t("hand_closed", { n: closed.length })].join("\n");
+    return [`${t("handover")} ${clock(now_us())}`, "", ...part("hand_untaken", untaken), ...part("hand_escalated", escalated.map(({ alert }) => alert)), ...part("hand_old", old), ...part("hand_owners", taken), t("hand_closed", { n: closed.length })].join("\n");
   }
 }
 
-function section(key, alerts, none, tone) {
+// `told`: for each alert who was told and when, where that is the point.
+function section(key, alerts, none, tone, told = []) {
   return h("section", { class: `card ${alerts.length ? tone : ""}`, "data-part": key }, h("h2", {}, t(key, { n: alerts.length })),
-    alerts.length ? list(alerts) : h("p", { class: "muted" }, t(none)));
+    alerts.length ? list(alerts, told) : h("p", { class: "muted" }, t(none)));
 }
 
-function list(alerts) {
-  return h("ul", { class: "brief" }, alerts.slice(0, LISTED).map((alert) => h("li", {},
+function list(alerts, told = []) {
+  return h("ul", { class: "brief" }, alerts.slice(0, LISTED).map((alert, i) => h("li", {},
     severityBadge(alert), h("a", { href: `#alert=${alert.id}` }, h("b", {}, who(alert)), " ", term("kind", alert.kind)),
     phoneLink(alert.rider), tags(alert), ageOf(alert.occurred_us),
     alert.state === "acknowledged" && ticking(() => t("touched", { span: age(touched_us(alert)) }), { class: "muted" }),
+    told[i] && h("span", { class: "warn" }, t("told_at", { tier: told[i].tier + 1, clock: clock(told[i].told_us), to: told[i].people.join(t("comma")) })),
     alert.owner && h("span", { class: "owner" }, alert.owner))),
   alerts.length > LISTED && h("li", { class: "muted" }, t("not_listed", { n: alerts.length - LISTED })));
 }

@@ -2,6 +2,7 @@
 
 import { h, ticking } from "./dom.js";
 import { t } from "./i18n.js";
+import { holding } from "./silences.js";
 import { age, clock, now_us, span } from "./time.js";
 
 const WORKER_SILENT_S = 10;
@@ -16,7 +17,7 @@ export class Health {
     this.#store = store;
     this.#feed = feed;
     this.root = h("section", { class: "health", id: "health" });
-    store.addEventListener("fleet", () => this.render());
+    for (const news of ["fleet", "aside"]) store.addEventListener(news, () => this.render());
     this.render();
   }
 
@@ -40,6 +41,7 @@ export class Health {
     const lag_s = workers.length ? Math.max(...workers.map((worker) => worker.lag_s)) : null;
     let online = 0;
     for (const helmet of this.#store.helmets.values()) if (helmet.online) online += 1;
+    const silenced = holding(this.#store.silences).length;
     this.root.setAttribute("aria-label", t("health"));
     this.root.dataset.state = this.#state.state;
     this.root.replaceChildren(
@@ -51,6 +53,7 @@ export class Health {
       fact("lag", lag_s === null ? "–" : `${lag_s.toFixed(1)} s`, lag_s > 5 ? "bad wide" : "wide"),
       fact("rate", workers.length ? Math.round(sum("frames_per_s")).toLocaleString() : "–", "wide"),
       fact("backlog", workers.length ? String(sum("queue")) : "–", sum("queue") > 5000 ? "bad wide" : "wide"),
+      fact("silenced", String(silenced), silenced ? "held" : "none"),
       sum("undelivered") > 0 ? fact("undelivered", String(sum("undelivered")), "bad") : "",
     );
   }

@@ -13,7 +13,7 @@ const FIELDS = {
   state: { codes: ["pending", "open", "acknowledged", "resolved", "cancelled"], group: "state" },
   severity: { codes: ["4", "3", "2", "1"], group: "severity" },
   kind: { codes: ["head_strike", "fall", "helmet_lost", "sos"], group: "kind" },
-  rider: {}, helmet: {}, owner: {},
+  rider: {}, helmet: {}, owner: {}, city: { among: "cities" }, station: { among: "stations" },
   from: { type: "date" }, to: { type: "date" },
   test: { codes: ["true", "false"], group: "drills" },
 };
@@ -38,11 +38,14 @@ export class History {
   #form = h("form", { class: "history-filters", onsubmit: (event) => event.preventDefault() });
   #rows = h("tbody", {});
   #note = h("p", { class: "muted", role: "status" });
+  #csv = h("a", { class: "small csv", download: true });
+  #store;
   #more = h("button", { type: "button", class: "more" });
   root = h("section", { class: "view history", id: "history", hidden: true });
 
   // `go(filters)` puts filters into the address; the view follows from there.
-  constructor(go) {
+  constructor(store, go) {
+    this.#store = store;
     this.#go = go;
     this.#more.addEventListener("click", () => this.#load(this.#more.dataset.before));
   }
@@ -55,10 +58,12 @@ export class History {
     this.#shown = { key, wanted };
     this.root.setAttribute("aria-label", t("history"));
     this.#more.textContent = t("more");
+    this.#csv.textContent = t("export_csv");
+    this.#csv.href = api.csvUrl(query(wanted));
     this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, wanted[name] ?? "")),
       h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
       h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
-      h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
+      this.#csv, h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
     this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#fold(), this.#form, this.#note),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));
@@ -84,6 +89,11 @@ export class History {
       this.#go(next);
     };
     const label = t(`field.${name}`);
+    const places = field.among ? this.#store.placeNames(field.among, this.#shown.wanted.city, value) : [];
+    if (places.length) {
+      return h("label", {}, `${label} `, h("select", { name, onchange: change }, h("option", { value: "" }, t("any")),
+        places.map((each) => h("option", { value: each, selected: each === value }, each))));
+    }
     if (!field.codes) return h("label", {}, `${label} `, h("input", { name, value, type: field.type ?? "text", onchange: change, autocomplete: "off" }));
     const option = (code, words) => h("option", { value: code, selected: code === value }, words);
     return h("label", {}, `${label} `, h("select", { name, onchange: change },

@@ -23,6 +23,7 @@ function fill(text, vars) {
 // The words for `key` in the page's language, with {name} replaced by vars.name.
 export function t(key, vars = {}) {
   const pair = WORDS[key];
+  if (!pair) console.error(`no words for ${key}`);
   return pair ? fill(pair[english() ? 1 : 0], vars) : key;
 }
 

@@ -25,7 +25,7 @@ export class Incident {
   #parts = {};
   id = null;
 
-  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), help(id, helper, status), back().
+  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), contact(id), help(id, helper, status), back().
   constructor(store, actions) {
     this.#store = store;
     this.#actions = actions;
@@ -91,14 +91,14 @@ export class Incident {
       why: h("p", { class: "incident-why" }), notes: h("div", { class: "incident-notes" }), buttons: this.#buttons(),
       times: h("div", { class: "times" }), impacts: h("div", { class: "impacts" }), facts: h("dl", { class: "facts" }),
       record: h("div", { class: "timeline" }), ledger: h("section", { class: "card ledger-card" }),
-      checklist: new Checklist((text) => this.#actions.note(this.id, text)),
+      checklist: new Checklist((text) => this.#actions.note(this.id, text), () => this.#actions.contact(this.id)),
       nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (helpers) => this.#map?.showHelpers(helpers)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
     };
     this.#map = new PlaceMap();
     this.#chart = new TraceChart();
-    const form = h("form", { class: "note-form", onsubmit: (event) => this.#sendNote(event) }, p.noteText, h("button", { class: "small" }, t("add_note")));
+    const form = h("form", { class: "note-form", onsubmit: (event) => this.#sendNote(event) }, p.noteText, this.#mention(), h("button", { class: "small" }, t("add_note")));
     this.root.setAttribute("aria-label", t("alerts"));
     this.root.replaceChildren(
       h("header", { class: "incident-head" },
@@ -112,6 +112,18 @@ export class Incident {
         // Trace and place stand in the first screen, also on a small one.
         h("div", { class: "incident-column seen" }, h("section", { class: "card trace-card" }, this.#chart.root), this.#map.root),
         p.nearby.root, p.ledger, p.evidence));
+  }
+
+  // Puts @name at the end of the note: the person is told on their page.
+  #mention() {
+    const choice = h("select", { class: "mention", "aria-label": t("mention"), title: t("mention"), onchange: () => {
+      const field = this.#parts.noteText;
+      field.value = `${field.value.trimEnd()} @${choice.value} `.trimStart();
+      choice.value = "";
+      field.focus();
+    } }, h("option", { value: "" }, "@"), this.#store.people.map((name) => h("option", { value: name }, name)));
+    choice.hidden = this.#store.people.length < 2;
+    return choice;
   }
 
   async #sendNote(event) {
@@ -128,7 +140,7 @@ export class Incident {
     renew(p.who, [alert.rider, alert.helmet], () => [
       h("strong", { class: "rider" }, who(alert)),
       alert.rider ? phoneLink(alert.rider) || h("span", { class: "muted" }, t("no_phone")) : h("span", { class: "muted" }, t("unbound")),
-      h("span", { class: "muted" }, alert.rider ? alert.helmet : "")]);
+      h("span", { class: "muted" }, [alert.rider && alert.helmet, alert.rider?.city, alert.rider?.station].filter(Boolean).join(" · "))]);
     p.late.replaceChildren(ageOf(alert.occurred_us), h("span", { class: "tags" }, tags(alert)));
     p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
@@ -183,6 +195,7 @@ function stateWords(alert) {
     nextStep(alert),
     alert.owner && h("span", { class: "owner" }, alert.owner),
     alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
+    typeof alert.resolution?.dispatched === "boolean" && h("span", { class: "muted" }, t(alert.resolution.dispatched ? "dispatched_yes" : "dispatched_no")),
   ].filter(Boolean);
 }
 

@@ -34,7 +34,7 @@ export class Nearby {
       if (asked !== this.#asked) return;
       const words = position === null ? t("nearby_no_place") : helpers.length ? null : t("nearby_none");
       // A button that is rebuilt between press and release loses the click.
-      const key = JSON.stringify([id, final, words, helpers.map((each) => [each.id, each.status, each.status_us, each.distance_m])]);
+      const key = JSON.stringify([id, final, words, helpers.map((each) => [each.id, each.status, each.status_us, each.prompt, each.distance_m])]);
       if (key === this.#shown) return;
       this.#shown = key;
       this.#list.replaceChildren(...(words ? [h("li", { class: "muted" }, words)] : helpers.map((helper) => this.#row(helper, final))));
@@ -57,6 +57,7 @@ export class Nearby {
       h("span", { class: `helper-kind ${helper.kind}` }, term("helper", helper.kind)),
       h("span", { class: "helper-who" }, h("b", {}, helper.name), " ", distance(helper.distance_m), " ", phoneLink(helper),
         h("small", { class: "muted" }, [helper.age_s === null ? null : t("helper_seen", { span: span(helper.age_s) }), helper.note].filter(Boolean).join(" · "))),
+      helper.prompt && h("span", { class: "muted" }, t(`prompt.${helper.prompt}`)),
       helper.status && h("span", { class: `helper-status ${helper.status}` }, term("help", helper.status), " ", clock(helper.status_us)),
       h("span", { class: "helper-acts" }, next.map((status) => h("button", {
         type: "button", class: "small", "data-say": status, onclick: (event) => say(event, status),

@@ -32,6 +32,7 @@ export function severityBadge(alert) {
 }
 
 export function who(alert) {
+  if (alert.forgotten) return t("forgotten");
   return alert.rider?.name || alert.helmet;
 }
 

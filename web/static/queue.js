@@ -3,6 +3,7 @@
 
 import { h } from "./dom.js";
 import { both, t, term } from "./i18n.js";
+import { Narrow, fits as fitsOnly } from "./narrow.js";
 import { nextStep } from "./escalation.js";
 import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
 import { FINAL, UNTAKEN, compare, group } from "./store.js";
@@ -12,6 +13,7 @@ const CLOSED_SHOWN = 8;
 const SHOWN = 100; // Rows of a group; in a storm of thousands the rest comes when asked for.
 const GROUPS = ["group_now", "group_taken", "group_closed"];
 const TOUCH_HOLD_MS = 2000;
+const MANY = 10; // From so many on they can be taken together.
 
 export class Queue {
   #store;
@@ -22,17 +24,22 @@ export class Queue {
   #body = h("div", { class: "rows" });
   #waiting = h("button", { type: "button", class: "waiting", hidden: true });
   #filters = h("nav", { class: "filters" });
+  #narrow;
+  #outside = h("p", { class: "outside muted" });
+  #all = h("button", { type: "button", class: "small take-all", onclick: () => this.#takeAll() });
   #limit = SHOWN;
   #pointer = false;
   #touchTimer = 0;
   filter = "all";
+  only = {};
   chosen = null;
 
-  // `actions`: open(id), acknowledge(id), filter(name).
+  // `actions`: open(id), acknowledge(id), acknowledgeMany({ids}, n), filter(name), narrow(only).
   constructor(store, actions) {
     this.#store = store;
     this.#actions = actions;
-    this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#waiting), this.#body);
+    this.#narrow = new Narrow(store, (only) => actions.narrow(only));
+    this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#narrow.parts[1], this.#outside, this.#waiting), this.#body);
     this.#waiting.addEventListener("click", () => this.release());
     this.#body.addEventListener("pointerenter", (event) => this.#hold(event));
     this.#body.addEventListener("pointerdown", (event) => this.#hold(event));
@@ -56,11 +63,13 @@ export class Queue {
     this.#filters.replaceChildren(...FILTERS.map((name) => h("button", {
       type: "button", class: "filter", "data-filter": name, "aria-pressed": String(name === this.filter),
       onclick: () => this.#actions.filter(name),
-    }, t(`filter.${name}`), " ", h("span", { class: "count" }))));
+    }, t(`filter.${name}`), " ", h("span", { class: "count" }))), this.#narrow.parts[0]);
+    this.#narrow.render(this.only);
     this.#rows.clear();
     this.#lists = GROUPS.map(() => h("ol", { class: "group" }));
     this.#headings = GROUPS.map(() => h("h2", { class: "group-head" }));
-    this.#body.replaceChildren(...GROUPS.flatMap((_, i) => [this.#headings[i], this.#lists[i]]));
+    this.#body.replaceChildren(h("div", { class: "group-line" }, this.#headings[0], this.#all), this.#lists[0],
+      ...[1, 2].flatMap((i) => [this.#headings[i], this.#lists[i]]));
     this.arrange();
   }
 
@@ -123,14 +132,18 @@ export class Queue {
   }
 
   #wanted() {
+    const fits = this.#fits(this.filter);
+    return [...this.#store.alerts.values()].filter((alert) => fits(alert) && fitsOnly(alert, this.only)).sort(compare);
+  }
+
+  #fits(filter) {
     const store = this.#store;
-    const fits = {
+    return {
       all: () => true,
       now: (alert) => UNTAKEN.has(alert.state),
       mine: (alert) => store.isMine(alert) && !FINAL.has(alert.state),
       closed: (alert) => FINAL.has(alert.state),
-    }[this.filter];
-    return [...store.alerts.values()].filter(fits).sort(compare);
+    }[filter];
   }
 
   // What is shown of each group; `hidden` says how many are not.
@@ -155,14 +168,14 @@ export class Queue {
   }
 
   #counts() {
-    const all = [...this.#store.alerts.values()];
-    const numbers = {
-      all: all.length,
-      now: all.filter((alert) => UNTAKEN.has(alert.state)).length,
-      mine: all.filter((alert) => this.#store.isMine(alert) && !FINAL.has(alert.state)).length,
-      closed: all.filter((alert) => FINAL.has(alert.state)).length,
-    };
-    for (const button of this.#filters.children) {
+    const everything = [...this.#store.alerts.values()];
+    const all = everything.filter((alert) => fitsOnly(alert, this.only));
+    const numbers = Object.fromEntries(FILTERS.map((name) => [name, all.filter(this.#fits(name)).length]));
+    const outside = everything.length === all.length ? 0 : everything.filter((alert) => UNTAKEN.has(alert.state) && !fitsOnly(alert, this.only)).length;
+    this.#outside.textContent = outside ? t("outside", { n: outside }) : "";
+    this.#all.hidden = numbers.now < MANY || !["all", "now"].includes(this.filter);
+    this.#all.textContent = t("take_all", { n: numbers.now });
+    for (const button of this.#filters.querySelectorAll("[data-filter]")) {
       button.querySelector(".count").textContent = String(numbers[button.dataset.filter]);
     }
     const sizes = [numbers.now, numbers.all - numbers.now - numbers.closed, numbers.closed];
@@ -176,6 +189,11 @@ export class Queue {
       const empty = this.#lists.every((list) => list.children.length === 0);
       if (empty) Object.assign(this.#headings[2], { hidden: false, className: "group-head empty", textContent: t(`empty_${this.filter}`) });
     }
+  }
+
+  #takeAll() {
+    const ids = this.#wanted().filter((alert) => UNTAKEN.has(alert.state)).map((alert) => alert.id);
+    this.#actions.acknowledgeMany({ ids }, ids.length);
   }
 
   #hold(event) {

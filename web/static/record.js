@@ -20,6 +20,8 @@ function words(detail) {
     english() ? detail.reason_en : detail.reason_zh,
     detail.reason && term("reason", detail.reason),
     detail.helper && `${term("help", detail.status)}: ${term("helper", detail.kind)} ${detail.name}`,
+    typeof detail.dispatched === "boolean" && t(detail.dispatched ? "dispatched_yes" : "dispatched_no"),
+    detail.together && t("together", { n: detail.together }),
     noteWords(detail.note),
   ].filter(Boolean);
 }

@@ -25,6 +25,10 @@ export class Store extends EventTarget {
   helmets = new Map();
   workers = [];
   channels = [];
+  storms = []; // Many helmets that fell silent at once; each is one incident.
+  silences = [];
+  places = { cities: [], stations: [] }; // Where riders belong to: [name], [{city, station}].
+  people = [];
   me = null;
   lastAlertAt_us = null;
   #untaken = null;
@@ -103,6 +107,19 @@ export class Store extends EventTarget {
   putDeliveries({ alerts, channels }) {
     this.channels = channels;
     this.#tell("deliveries", { ids: alerts });
+  }
+
+  // Names for a choice among `what`, cities or stations (of one city where that is given); `kept` is always there.
+  placeNames(what, city = "", kept = "") {
+    const names = what === "cities" ? this.places.cities
+      : this.places.stations.filter((each) => !city || each.city === city).map((each) => each.station);
+    return [...new Set([...names, kept])].filter(Boolean);
+  }
+
+  // What is asked for now and then: storms, silences, places, people.
+  putAside(news) {
+    Object.assign(this, news);
+    this.#tell("aside", Object.keys(news));
   }
 
   #tell(type, detail) {

@@ -1,0 +1,192 @@
+"""More than one alert or one person at a time: storms, silences, filters in the address, mentions, the contact."""
+
+import csv
+import io
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from browsers import Browsers
+from playwright.sync_api import Page, expect
+from real_desk import RealDesk, finding, now_us
+
+from core.model import HelmetReport, Kind, Worn
+
+RIDERS = """\
+helmet,name,phone,first_aid,city,station,contact_name,contact_phone
+SF-000001,张三,+8613800000001,,深圳,南山驿站,张太太,+8613900000001
+SF-000002,李四,+8613800000002,yes,广州,天河驿站,,
+"""
+
+
+@pytest.fixture
+def cities(make_desk) -> RealDesk:
+    made: RealDesk = make_desk(riders_file=RIDERS)
+    return made
+
+
+def storm(desk: RealDesk, n: int) -> None:
+    each = [
+        replace(
+            finding(k), helmet=f"SF-{k:06d}", severity=2, signal_lost=True, trace=None, kind=Kind.HEAD_STRIKE
+        )
+        for k in range(100, 100 + n)
+    ]
+    desk.post("detections", [asdict(found) for found in each])
+
+
+def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
+    each = [replace(finding(k), trace=None, severity=2) for k in range(1, 13)]
+    desk.post("detections", [asdict(found) for found in each])
+    expect(page.locator(".take-all")).to_have_text("全部认领（12）")
+    page.click(".take-all")
+    expect(page.locator("dialog")).to_contain_text("一次认领 12 起")
+    page.click("dialog .act:not(.primary)")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "12")
+    page.click(".take-all")
+    page.click("dialog .primary")
+    expect(page.locator("#toasts")).to_contain_text("12 起已由您认领")
+    expect(other.locator("#banner")).to_have_attribute("data-count", "0")
+    expect(other.locator(".row[data-state=acknowledged]")).to_have_count(12)
+    other.locator(".row-open").first.click()
+    expect(other.locator(".timeline")).to_contain_text("一次认领 12 起")
+    expect(page.locator(".take-all")).to_be_hidden()
+
+
+def test_what_somebody_else_took_meanwhile_is_told(desk: RealDesk, browsers: Browsers) -> None:
+    page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
+    each = [replace(finding(k), trace=None) for k in range(1, 12)]
+    desk.post("detections", [asdict(found) for found in each])
+    page.click(".take-all")
+    expect(page.locator("dialog")).to_be_visible()
+    other.locator(".row .acknowledge").first.click()
+    expect(other.locator("#banner")).to_have_attribute("data-count", "10")
+    page.click("dialog .primary")
+    expect(page.locator("#toasts")).to_contain_text("10 起已由您认领；1 起没有：李明 已经认领了")
+
+
+def test_the_filters_of_the_list_stand_in_the_address_and_leave_the_banner_alone(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(cities)
+    cities.crash(helmet="SF-000001", severity=2)
+    cities.crash(helmet="SF-000002", severity=4)
+    expect(page.locator(".row")).to_have_count(2)
+    page.click(".narrow-button")
+    page.select_option(".narrow [name=city]", "深圳")
+    expect(page.locator(".row")).to_have_count(1)
+    expect(page.locator(".row")).to_contain_text("张三")
+    expect(page).to_have_url(re.compile(r"only\.city="))
+    expect(page.locator(".outside")).to_contain_text("另有 1 起无人认领")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "2")
+    expect(page.locator("#banner")).to_contain_text("危急")
+    # The stations offered are those of the city.
+    assert page.locator(".narrow [name=station] option").all_inner_texts() == ["不限", "南山驿站"]
+    page.reload()
+    expect(page.locator(".row")).to_have_count(1)
+    page.click(".row-open")
+    expect(page.locator(".incident-rider")).to_contain_text("深圳 · 南山驿站")
+    expect(page).to_have_url(re.compile(r"only\.city="))
+    page.click("#narrow-clear")
+    expect(page.locator(".row")).to_have_count(2)
+    page.select_option(".narrow [name=severity]", "3")
+    expect(page.locator(".row")).to_contain_text("李四")
+
+
+def test_history_is_filtered_by_city_and_exported_as_csv(cities: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(cities)
+    cities.crash(helmet="SF-000001")
+    cities.crash(helmet="SF-000002")
+    page.click('.tab[data-view="history"]')
+    expect(page.locator("#history tbody tr")).to_have_count(2)
+    page.select_option("#history [name=city]", "广州")
+    expect(page.locator("#history tbody tr")).to_have_count(1)
+    with page.expect_download() as saved:
+        page.click(".csv")
+    rows = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
+    assert [row["rider"] for row in rows] == ["李四"]
+
+
+def test_the_emergency_contact_is_shown_to_who_has_the_alert_and_that_is_written_down(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(cities)
+    cities.crash(helmet="SF-000001")
+    page.locator(".row-open").click()
+    expect(page.locator("#checklist")).not_to_contain_text("张太太")
+    page.click("#open-contact")
+    expect(page.locator("#toasts")).to_contain_text("先认领")
+    page.click('[data-act="acknowledge"]')
+    expect(page.locator("#incident")).to_have_attribute("data-state", "acknowledged")
+    page.click("#open-contact")
+    expect(page.locator("#checklist")).to_contain_text("张太太")
+    expect(page.locator('#checklist a[href="tel:+8613900000001"]')).to_be_visible()
+    expect(page.locator(".timeline")).to_contain_text("查看紧急联系人 王芳")
+    cities.crash(helmet="SF-000002")
+    page.locator('.row:has-text("李四") .row-open').click()
+    expect(page.locator("#checklist")).to_contain_text("没有登记紧急联系人")
+    expect(page.locator("#checklist")).not_to_contain_text("张太太")
+
+
+def test_whoever_is_mentioned_in_a_note_is_told_on_their_page(desk: RealDesk, browsers: Browsers) -> None:
+    page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
+    desk.crash()
+    page.locator(".row-open").click()
+    page.select_option(".mention", "李明")
+    page.locator(".note-form input").press_sequentially("请打 120")
+    page.keyboard.press("Enter")
+    expect(page.locator(".timeline")).to_contain_text("@李明 请打 120")
+    expect(other.locator("#toasts")).to_contain_text("王芳 在 张三 的报警里提到您：@李明 请打 120")
+    expect(page.locator("#toasts")).not_to_contain_text("提到您")
+
+
+def helmets(desk: RealDesk, n: int) -> None:
+    now = now_us()
+    desk.report(
+        [HelmetReport(f"SF-{k:06d}", now, now, Worn.YES, 80, 5.0, None, None, None) for k in range(1, n + 1)]
+    )
+
+
+def begin_silence(page: Page, reason: str) -> None:
+    page.fill("#silences [name=reason]", reason)
+    page.click("#silences [name=start]")
+
+
+def test_a_silence_shows_what_it_covers_before_it_begins_and_can_be_ended(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page, other = browsers.signed_in(cities), browsers.signed_in(cities, "li")
+    helmets(cities, 3)
+    cities.crash(helmet="SF-000001")
+    page.click('.tab[data-view="channels"]')
+    start = page.locator("#silences [name=start]")
+    expect(start).to_be_disabled()
+    page.click("#silences [name=preview]")
+    expect(page.locator(".silence-preview")).to_contain_text("请填头盔，或选城市、站点")
+    page.select_option("#silences [name=city]", "深圳")
+    page.click("#silences [name=preview]")
+    expect(page.locator(".silence-preview")).to_contain_text(
+        "影响 1 顶头盔（SF-000001），其中 1 起报警未结束"
+    )
+    expect(page.locator(".silence-preview")).to_contain_text("严重、危急和 SOS 不受影响")
+    page.fill("#silences [name=helmets]", "SF-000003")
+    # Another scope has to be looked at anew.
+    expect(start).to_be_disabled()
+    page.fill("#silences [name=helmets]", "")
+    page.click("#silences [name=preview]")
+    expect(start).to_be_enabled()
+    begin_silence(page, "")
+    expect(page.locator(".silence-preview")).to_have_text("请写原因。")
+    begin_silence(page, "固件升级")
+    expect(page.locator(".silences")).to_contain_text("固件升级")
+    expect(page.locator(".silences")).to_contain_text("王芳")
+    expect(page.locator('[data-fact="silenced"] b')).to_have_text("1")
+    other.reload()
+    expect(other.locator('[data-fact="silenced"] b')).to_have_text("1")
+    page.click(".silences button")
+    expect(page.locator(".silences")).to_contain_text("现在没有静音")
+    expect(page.locator('[data-fact="silenced"]')).to_be_hidden()
