@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -230,10 +231,23 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A loopback port nobody listens on, and that no outgoing connection gets while its process starts or restarts.
+
+    The system gives outgoing connections (and `bind` to port 0) the ports from `_first_outgoing` on.
+    """
+    first = _first_outgoing()
+    # Where all ports are for outgoing connections, one of them has to do.
+    for port in random.sample(range(first // 2, first), 100) if first >= 4096 else [0]:
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return int(s.getsockname()[1])
+    raise StackError("no free port on the loopback address")
+
+
+def _first_outgoing() -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return 32768  # Linux; elsewhere they begin higher (49152, RFC 6335)
 
 
 def listens(port: int) -> bool:
