@@ -55,7 +55,7 @@ def sideways(rng: np.random.Generator) -> Array:
     return np.array([np.cos(angle), np.sin(angle), 0.0])
 
 
-def _twist(
+def twist(
     rng: np.random.Generator, f: Array, omega: Array, carried: Array, at_s: float, v_mps: float
 ) -> None:
     """An oblique strike spins the head: friction turns 0.1 to 0.3 of the speed into rotation about 0.1 m.
@@ -134,7 +134,7 @@ def head_strike(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     slide(rng, f, t, impact_s + 0.02)
     stirring = rest(rng, f, t, impact_s + 1.0)
     omega = turning(axis, angle)
-    _twist(rng, f, omega, support[:, None] * turned(axis, angle), impact_s, v)
+    twist(rng, f, omega, support[:, None] * turned(axis, angle), impact_s, v)
     return instead(f, 0.3, impact_s, "lie", up, stirring, omega)
 
 
@@ -180,7 +180,7 @@ def car_hit(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     slide(rng, f, t, ground_s + 0.02)
     stirring = rest(rng, f, t, ground_s + 1.0)
     omega = turning(axis, angle)
-    _twist(rng, f, omega, support[:, None] * turned(axis, angle), ground_s, v)
+    twist(rng, f, omega, support[:, None] * turned(axis, angle), ground_s, v)
     return instead(f, 0.0, impact_s, "lie", turned(axis, np.array([tilt]))[0], stirring, omega)
 
 
