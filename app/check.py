@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.check_desk import desk_findings
 from app.findings import Finding, Level, broker_findings
 from core.clock import SystemClock
 from core.config import Config, ConfigError, load, secret
@@ -74,6 +75,7 @@ def examine(config_path: Path | None, now_us: int) -> Iterator[Finding]:
     yield from _store(config)
     yield from broker_findings(config)
     yield from _desk(config, now_us)
+    yield from desk_findings(config)
 
 
 def _clock(config: Config, now_us: int) -> Iterator[Finding]:
@@ -166,8 +168,24 @@ def _unwritable(path: Path) -> str:
     return "" if place.is_dir() and os.access(place, os.W_OK | os.X_OK) else f"no file can be made in {place}"
 
 
+def _store_size(config: Config) -> Iterator[Finding]:
+    """Whether the embedded store may grow to its bound; a full disk stops everything, a full store nothing."""
+    path, most_mb = Path(config.storage.embedded.path), config.storage.embedded.max_mb
+    has_mb = path.stat().st_size // _MB if path.is_file() else 0
+    free_mb = shutil.disk_usage(_existing(path)).free // _MB
+    if has_mb + free_mb < most_mb:
+        yield Finding(
+            "store",
+            "warning",
+            f"the telemetry store has {has_mb} MB and may grow to {most_mb} MB, but {free_mb} MB are free",
+            "free some space or lower storage.embedded.max_mb; the oldest telemetry then goes sooner",
+        )
+
+
 def _store(config: Config) -> Iterator[Finding]:
     embedded = Path(config.storage.embedded.path)
+    if config.storage.kind == "embedded":
+        yield from _store_size(config)
     if config.storage.kind == "embedded" and not embedded.exists():
         fault = _unwritable(embedded)
         if fault:

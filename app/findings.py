@@ -58,6 +58,7 @@ def broker_findings(config: Config) -> Iterator[Finding]:
 def judge(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
     """What to think of a broker that let us in."""
     yield from _broker_version(facts)
+    yield from _broker_drops(facts, config)
     yield from _broker_keeps(facts)
     yield from _broker_limits(facts, config)
 
@@ -77,6 +78,21 @@ def _broker_version(facts: BrokerFacts) -> Iterator[Finding]:
             "warning",
             "the broker speaks MQTT 3.1.1 only: it cannot tell a denied message or its limits",
             "a broker with MQTT 5 makes faults visible",
+        )
+
+
+def _broker_drops(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
+    if not config.ingest.mqtt.watch_drops:
+        yield Finding(
+            "broker", "ok", "ingest.mqtt.watch_drops is off: what the broker drops shows as gaps alone"
+        )
+    elif facts.drops_untold:
+        yield Finding(
+            "broker",
+            "warning",
+            "the broker does not tell us how many messages it drops ($SYS/broker/publish/messages/dropped)",
+            "let the worker read that topic (deploy/mosquitto.acl); set ingest.mqtt.watch_drops to false where the "
+            "broker has none; gaps in the frames' numbers are counted all the same",
         )
 
 

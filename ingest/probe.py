@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.config import Mqtt, secret
-from ingest.mqtt import _encrypt, _versions
+from ingest.mqtt import _DROPPED, _encrypt, _versions
 
 TOPIC = "helmets/00/helmetwatch-check/prompt"
 """A prompt topic, so that the worker's credentials must allow it; no worker listens there and no helmet has
@@ -37,6 +37,8 @@ class BrokerFacts:
     """The MQTT version that was spoken: 5 or 3.1.1."""
     version: str = ""
     """What the broker says it is, where we may read that."""
+    drops_untold: bool = False
+    """It does not say how many messages it drops, though `watch_drops` has us ask."""
     limits: dict[str, int] = field(default_factory=dict)
     """What an MQTT 5 broker announced on connecting, by the standard's names (MQTT 5.0, 3.2.2.3)."""
     session_kept: bool = False
@@ -74,7 +76,12 @@ def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: flo
                 return replace(facts, refused=away.refused)
             spoken = "5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1"
             facts = replace(facts, protocol=spoken, limits=away.limits)
-            facts = replace(facts, version=away.subscribe())
+            away.subscribe()
+            if settings.watch_drops:
+                said = away.ask(_VERSION_TOPIC, _DROPPED)
+                facts = replace(
+                    facts, version=said.get(_VERSION_TOPIC, "")[:80], drops_untold=_DROPPED not in said
+                )
             away.leave()
             other = _Visitor(settings, version, f"{name}-sender", timeout_s)
             left.callback(other.forget)
@@ -93,6 +100,7 @@ class _Visitor:
         self._settings, self._version, self._name, self._timeout_s = settings, version, name, timeout_s
         self._client: Client | None = None
         self._inbox: queue.Queue[MQTTMessage] = queue.Queue()
+        self._told: queue.Queue[MQTTMessage] = queue.Queue()
         self.refused, self.session_present = "", False
         self.limits: dict[str, int] = {}
 
@@ -125,7 +133,9 @@ class _Visitor:
 
         client.on_connect = on_connect
         client.on_disconnect = lambda *_: answered.set()
-        client.on_message = lambda _, __, message: self._inbox.put(message)
+        client.on_message = lambda _, __, message: (
+            self._inbox if message.topic == TOPIC else self._told
+        ).put(message)
         self.refused = "no answer"
         self._client = client
         host, port, keepalive_s = self._settings.host, self._settings.port, self._settings.keepalive_s
@@ -143,18 +153,26 @@ class _Visitor:
                 "the connection was closed without an answer (some brokers do so for a wrong name or password)"
             )
 
-    def subscribe(self) -> str:
-        """Subscribes to the probe's topic and asks what the broker is; gives that back, or nothing."""
+    def subscribe(self) -> None:
+        """Subscribes to the probe's topic."""
         client, done = self._connected(), threading.Event()
         client.on_subscribe = lambda *_: done.set()
         client.subscribe(TOPIC, 1)
         if not done.wait(self._timeout_s):
             raise TimeoutError(f"no answer to SUBSCRIBE within {self._timeout_s:g} s")
-        client.subscribe(_VERSION_TOPIC, 0)  # apart: some brokers leave a request with $SYS in it unanswered
+
+    def ask(self, *topics: str) -> dict[str, str]:
+        """What the broker says about itself ($SYS), as far as it exists and may be read."""
+        client = self._connected()
+        for topic in topics:
+            client.subscribe(topic, 0)  # each apart: some brokers leave a request with $SYS in it unanswered
+        said: dict[str, str] = {}
         with contextlib.suppress(queue.Empty):
-            message = self._inbox.get(timeout=min(0.5, self._timeout_s))
-            return message.payload.decode(errors="replace")[:80]
-        return ""
+            while len(said) < len(topics):
+                message = self._told.get(timeout=min(1.0, self._timeout_s))
+                said[message.topic] = message.payload.decode(errors="replace")
+        client.unsubscribe(list(topics))
+        return said
 
     def publish(self, count: int) -> str:
         """Publishes to the probe's topic until all is acknowledged; gives back why it may not, or nothing."""

@@ -81,7 +81,7 @@ def write_config(tmp_path: Path, desk: Desk) -> Callable[..., Path]:
         path.write_text(
             f"ingest:\n  desk_url: {desk.url}\n  journal: {{path: {tmp_path}/journal.db, max_mb: 16}}\n"
             f"  mqtt: {{host: 127.0.0.1, port: {port}{mqtt}}}\n"
-            f"storage: {{embedded: {{path: {tmp_path}/telemetry.db}}}}\n"
+            f"storage: {{embedded: {{path: {tmp_path}/telemetry.db, max_mb: 16}}}}\n"
             f"alerts: {{path: {tmp_path}/alerts.db}}\n"
             f"web: {{token_file: {tmp_path}/token}}\n" + tail
         )
@@ -177,6 +177,7 @@ def test_a_broker_that_takes_only_small_messages_is_told(
         ({"limits": {"MaximumQoS": 0}}, "error", "QoS 0 only"),
         ({"protocol": "3.1.1"}, "warning", "MQTT 3.1.1 only"),
         ({"version": "mosquitto version 2.0.9"}, "warning", "older than 2.0.18"),
+        ({"drops_untold": True}, "warning", "how many messages it drops"),
     ],
 )
 def test_what_other_brokers_may_answer_is_judged(facts: dict[str, Any], level: str, what: str) -> None:
@@ -188,6 +189,19 @@ def test_what_other_brokers_may_answer_is_judged(facts: dict[str, Any], level: s
     [found] = [f for f in judge(replace(good, **facts), Config()) if f.level != "ok"]
     assert found.level == level
     assert what in found.what
+
+
+def test_a_broker_that_may_not_tell_its_drops_is_warned_of_and_not_asked_where_nobody_watches(
+    mosquitto: Callable[..., Mosquitto], write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "acl").write_text("topic readwrite helmets/#\n")
+    broker = mosquitto(POOR_SETTINGS + f"max_queued_messages 0\nacl_file {tmp_path}/acl\n")
+    findings = list(examine(write_config(broker.port), NOW_US))
+    assert any("how many messages it drops" in what for what in told(findings, "broker", "warning"))
+    assert any("it does not say what it is" in what for what in told(findings, "broker", "ok"))
+    findings = list(examine(write_config(broker.port, ", watch_drops: false"), NOW_US))
+    assert not any("how many messages it drops" in f.what for f in findings)
+    assert any("watch_drops is off" in what for what in told(findings, "broker", "ok"))
 
 
 def test_refused_credentials_are_told_as_such(
@@ -277,6 +291,15 @@ def test_stores_that_cannot_be_written_are_told(write_config: Callable[..., Path
     assert "cannot be reached" in told(examine(path, NOW_US), "store", "error")[0]
     (tmp_path / "alerts.db").mkdir()
     assert any("alerts.path" in what for what in told(examine(path, NOW_US), "disk", "error"))
+
+
+def test_a_store_that_may_outgrow_its_disk_is_told(write_config: Callable[..., Path]) -> None:
+    path = write_config(free_port())
+    assert not told(examine(path, NOW_US), "store", "warning")
+    path.write_text(path.read_text().replace("telemetry.db, max_mb: 16", "telemetry.db, max_mb: 1000000000"))
+    assert any(
+        "may grow to 1000000000 MB" in what for what in told(examine(path, NOW_US), "store", "warning")
+    )
 
 
 class Shipped:
