@@ -11,7 +11,7 @@ from browsers import Browsers
 from playwright.sync_api import Page, expect
 from real_desk import RealDesk, finding, now_us
 
-from core.model import HelmetReport, Kind, Worn
+from core.model import HelmetReport, Worn
 
 RIDERS = """\
 helmet,name,phone,first_aid,city,station,contact_name,contact_phone
@@ -26,14 +26,23 @@ def cities(make_desk) -> RealDesk:
     return made
 
 
-def storm(desk: RealDesk, n: int) -> None:
-    each = [
-        replace(
-            finding(k), helmet=f"SF-{k:06d}", severity=2, signal_lost=True, trace=None, kind=Kind.HEAD_STRIKE
-        )
-        for k in range(100, 100 + n)
+def test_helmets_that_fall_silent_at_once_are_one_incident_with_one_button(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    silent = [
+        replace(finding(k), helmet=f"SF-{k:06d}", severity=2, signal_lost=True, trace=None)
+        for k in range(100, 130)
     ]
-    desk.post("detections", [asdict(found) for found in each])
+    desk.crash()
+    desk.post("detections", [asdict(found) for found in silent])
+    expect(page.locator("#take-storm")).to_have_text(re.compile("全部认领：30 顶同时失联"))
+    page.click("#take-storm")
+    page.click("dialog .primary")
+    expect(page.locator("#toasts")).to_contain_text("30 起已由您认领")
+    # The one that is no part of it still waits for somebody.
+    expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+    expect(page.locator("#take-storm")).to_be_hidden()
 
 
 def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(

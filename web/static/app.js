@@ -18,7 +18,7 @@ import { now_us, sync } from "./time.js";
 const SIGNED_IN = "helmetwatch.signed_in"; // Spares a visitor without a session a request that would be refused.
 const LOST_TONE_S = 10;
 const POLICY_MS = 300_000;
-const STORMS_MS = 4000;
+const STORMS_MS = 2000;
 
 const root = document.getElementById("app");
 const store = new Store();
@@ -119,14 +119,16 @@ function refreshAsides() {
   for (const [ask, take] of ASIDES) ask().then((found) => store.putAside(take(found)), () => null);
 }
 
-let stormsAt = 0;
+let stormsDue = 0;
 
 // Asked for while helmets fall silent, at most every few seconds.
 function refreshStorms(ids) {
   const silent = ids === null || ids.some((id) => store.alerts.get(id)?.signal_lost);
-  if (!silent || performance.now() - stormsAt < STORMS_MS) return;
-  stormsAt = performance.now();
-  setTimeout(() => api.getStorms().then(({ storms }) => store.putAside({ storms }), () => null), STORMS_MS / 2);
+  if (!silent || stormsDue) return;
+  stormsDue = setTimeout(() => {
+    stormsDue = 0;
+    api.getStorms().then(({ storms }) => store.putAside({ storms }), () => null);
+  }, STORMS_MS);
 }
 
 function tick() {

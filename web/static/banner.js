@@ -2,6 +2,7 @@
 
 import { h, ticking } from "./dom.js";
 import { t, term } from "./i18n.js";
+import { UNTAKEN } from "./store.js";
 import { age } from "./time.js";
 import { TEST, severityShape, severityWord, testMark, who } from "./pieces.js";
 
@@ -74,7 +75,9 @@ export class Banner {
 
   // The largest storm of which nobody has anything.
   #untakenStorm() {
-    return this.#store.storms.filter((storm) => storm.opened_us !== null && storm.open > 1).sort((a, b) => b.open - a.open)[0];
+    const state = (id) => this.#store.alerts.get(id)?.state;
+    return this.#store.storms.map((storm) => ({ id: storm.id, open: storm.ids.filter((id) => UNTAKEN.has(state(id))).length, taken: storm.ids.some((id) => state(id) === "acknowledged") }))
+      .filter((storm) => storm.open > 1 && !storm.taken).sort((a, b) => b.open - a.open)[0];
   }
 
   #oldestWords() {

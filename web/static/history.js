@@ -12,7 +12,7 @@ const PAGE = 50;
 const FIELDS = {
   state: { codes: ["pending", "open", "acknowledged", "resolved", "cancelled"], group: "state" },
   severity: { codes: ["4", "3", "2", "1"], group: "severity" },
-  kind: { codes: ["head_strike", "fall", "helmet_lost", "sos"], group: "kind" },
+  kind: { codes: ["head_strike", "fall", "helmet_lost", "sos", "not_worn"], group: "kind" },
   rider: {}, helmet: {}, owner: {}, city: { among: "cities" }, station: { among: "stations" },
   from: { type: "date" }, to: { type: "date" },
   test: { codes: ["true", "false"], group: "drills" },

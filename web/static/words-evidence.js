@@ -9,6 +9,7 @@ export const EVIDENCE_WORDS = {
   "feature.violence_g": ["猛烈程度（g）", "Violence around the peak (g)"],
   "feature.clip_n": ["到顶的采样数", "Samples at the sensor's limit"],
   "feature.rail_s": ["持续到顶的时间（秒）", "Longest time at the limit (s)"],
+  "feature.width_s": ["半高宽度（秒）", "Width at half height (s)"],
   "feature.hidden_clip": ["可能在滤波前到顶", "Perhaps clipped before the filter"],
   "feature.lone_sample": ["只有孤立一点", "A single sample alone"],
   "feature.peaks_n": ["峰的个数", "Number of peaks"],

@@ -91,6 +91,7 @@ export const WORDS = {
   "kind.fall": ["摔倒", "Fall"],
   "kind.helmet_lost": ["头盔脱落", "Helmet lost"],
   "kind.sos": ["骑手求救 SOS", "SOS from the rider"],
+  "kind.not_worn": ["未戴头盔骑行", "Ridden without the helmet on"],
   "state.pending": ["倒计时中", "Pending"],
   "state.open": ["待认领", "Open"],
   "state.acknowledged": ["已认领", "Acknowledged"],
