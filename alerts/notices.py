@@ -17,6 +17,7 @@ _KIND_ZH = {
     Kind.FALL: "摔倒",
     Kind.HELMET_LOST: "头盔脱落",
     Kind.SOS: "求救按钮",
+    Kind.NOT_WORN: "未戴头盔骑行",
 }
 _WORN_ZH = {Worn.UNKNOWN: "佩戴未知", Worn.NO: "未佩戴", Worn.YES: "佩戴中"}
 CRITICAL = 4

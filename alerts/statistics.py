@@ -34,7 +34,7 @@ class Case:
 
 
 def cases(db: sqlite3.Connection, from_us: int, to_us: int) -> list[Case]:
-    """The alerts that came in from `from_us` up to `to_us`."""
+    """The alerts that came in from `from_us` up to `to_us`; reminders to wear the helmet are none."""
     rows = db.execute(
         """
         SELECT a.state, coalesce(json_extract(a.body, '$.test'), 0),
@@ -45,6 +45,7 @@ def cases(db: sqlite3.Connection, from_us: int, to_us: int) -> list[Case]:
             (SELECT json_extract(body, '$.detector') FROM detections WHERE incident = a.id
                 ORDER BY version DESC LIMIT 1)
         FROM alerts a WHERE a.alerted_us >= ? AND a.alerted_us < ?
+            AND json_extract(a.body, '$.kind') <> 'not_worn'
         """,
         (from_us, to_us),
     )

@@ -134,6 +134,8 @@ class Detection(Section):
     """More new incidents than this within 10 s (or 2 % of the fleet) are a fault; only severe ones pass then."""
     late_s: Annotated[float, Field(gt=0)] = 5.0
     """Impacts older than this on arrival alert as late."""
+    reminders: bool = False
+    """Remind who rides without the helmet on, and file it for the desk; off, since it watches people, not crashes."""
 
 
 class Embedded(Section):

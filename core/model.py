@@ -222,6 +222,8 @@ class Kind(StrEnum):
     FALL = "fall"
     HELMET_LOST = "helmet_lost"
     SOS = "sos"
+    NOT_WORN = "not_worn"
+    """A ride with the helmet not on: a reminder, nobody fell. Filed at once, never open."""
 
 
 @dataclass(frozen=True, slots=True)

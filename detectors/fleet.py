@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from core.config import Detection as Params
-from core.model import Detection, Frames, Position
+from core.model import Detection, Frames
 from detectors import calibration, spin, wear
 from detectors.burst import Breaker
 from detectors.features import Frame, Head
 from detectors.health import mark, named, quarantined
 from detectors.observe import COUNTED, observe
 from detectors.places import Places, rounds
-from detectors.report import Stamp, detection
+from detectors.reminders import Author, not_worn
+from detectors.report import Stamp, detection, position
 from detectors.ring import PRE_S, Ring
 from detectors.watch import Decision, Watch
 from detectors.window import Window
@@ -37,6 +38,7 @@ class Fleet:
         """Angular rate around open candidates."""
         self._counts: Counter[str] = Counter()
         self._breaker = Breaker(self._params.burst_alerts)
+        self._reminders: list[Detection] = []
         self._now_us = 0
 
     def __len__(self) -> int:
@@ -58,7 +60,9 @@ class Fleet:
         out: list[Detection] = []
         for rows in rounds(track):
             out += self._round(frames, rows, track[rows], index[rows])
-        return self._breaker.sift(out, len(self), now_us)
+        # Reminders are no alerts: a shift that begins everywhere at once is no burst.
+        reminders, self._reminders = self._reminders, []
+        return self._breaker.sift(out, len(self), now_us) + reminders
 
     def advance(self, now_us: int) -> list[Detection]:
         """Decides for helmets that fell silent with an open candidate; they may come back."""
@@ -138,6 +142,9 @@ class Fleet:
         mine = frames.rows(rows) if len(rows) < len(frames) else frames
         observed = observe(ring, slot, mine, index, self._params, self._counts)
         ring.note(slot, mine, index, observed.worn)
+        if self._params.reminders:
+            author = Author(self._now_us, int(self._params.late_s * 1e6), self._name)
+            self._reminders += not_worn(ring, slot, mine, observed.unworn, author)
         lying = quarantined(ring.health["faults"][slot])
         out: list[Detection] = []
         skip = np.maximum(ring.head[slot] - index, 0)
@@ -233,24 +240,11 @@ def _with_rates(decision: Decision, rates: Window) -> Decision:
 
 
 def _head(frames: Frames, row: int) -> Head:
-    lat = float(frames.lat_deg[row])
-    position = None
-    if lat == lat:
-        position = Position(
-            lat,
-            float(frames.lon_deg[row]),
-            _known(float(frames.accuracy_m[row])),
-            _known(float(frames.position_age_s[row])),
-        )
     return Head(
         frames.helmet[row],
         int(frames.boot[row]),
         int(frames.seq[row]),
         int(frames.t0_us[row]),
         int(frames.received_us[row]),
-        position,
+        position(frames, row),
     )
-
-
-def _known(value: float) -> float | None:
-    return value if value == value else None

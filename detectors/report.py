@@ -5,7 +5,7 @@ import hashlib
 import math
 from typing import NamedTuple
 
-from core.model import Detection, Kind, Trace, Worn
+from core.model import Detection, Frames, Kind, Position, Trace, Worn
 from detectors.features import HORIZONS_S, Head
 from detectors.ring import PRE_S
 from detectors.severity import quality, severity
@@ -69,6 +69,20 @@ def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
         points=decision.points,
         detector=stamp.detector,
         trace=_trace(decision, window, stamp, time_us(0)),
+    )
+
+
+def position(frames: Frames, row: int) -> Position | None:
+    """Where a frame was sent from, if it says so."""
+    lat = float(frames.lat_deg[row])
+    if math.isnan(lat):
+        return None
+    accuracy_m, age_s = float(frames.accuracy_m[row]), float(frames.position_age_s[row])
+    return Position(
+        lat,
+        float(frames.lon_deg[row]),
+        None if math.isnan(accuracy_m) else accuracy_m,
+        None if math.isnan(age_s) else age_s,
     )
 
 

@@ -13,6 +13,7 @@ from core.model import (
     HelmetEvent,
     HelmetReport,
     HelmetStatus,
+    Kind,
     Prompt,
     Reason,
     Rejected,
@@ -24,6 +25,8 @@ from ingest.codec import Message
 from ingest.journal import Tick
 from ingest.sequence import Sequence
 from ingest.telemetry import summarise
+
+_PUT_IT_ON = "请停车戴好头盔。Please stop and put your helmet on."
 
 
 class Pipeline:
@@ -75,7 +78,7 @@ class Pipeline:
         if tick.raw and abs(now_us - self._noted_us) >= self._note_us:
             self._noted_us = now_us
             tick.numbers = self._sequence.numbers.dump()
-        prompts += [self._ask(d) for d in tick.detections if d.version == 1 and not d.late]
+        prompts += [self._speak(d) for d in tick.detections if d.version == 1 and not d.late]
         return tick, prompts
 
     def remember(self, numbers: bytes) -> None:
@@ -124,8 +127,10 @@ class Pipeline:
         for fault, count in self._fleet.health().items():
             metrics.SENSOR_HEALTH.labels(fault).set(count)
 
-    def _ask(self, detection: Detection) -> tuple[str, Prompt]:
-        """Asks the rider at once, without a way round by the desk."""
+    def _speak(self, detection: Detection) -> tuple[str, Prompt]:
+        """Asks the rider at once, without a way round by the desk; who only forgot the helmet is reminded of it."""
+        if detection.kind is Kind.NOT_WORN:
+            return detection.helmet, Prompt("remind", text=_PUT_IT_ON)
         until_us = detection.detected_us + self._countdown_us
         return detection.helmet, Prompt("ask", incident=detection.incident, until_us=until_us)
 
