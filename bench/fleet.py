@@ -28,10 +28,9 @@ class Reached(NamedTuple):
 def start(
     stack: Stack, helmets: int, seconds: float, crashes_per_h: float, ledger: Path
 ) -> subprocess.Popen[bytes]:
-    """Starts `helmetwatch simulate` for so long; its end is not an end of the stack."""
-    command = [sys.executable, "-m", "app.cli", "simulate", "--config", str(stack.config)]
-    command += ["--helmets", str(helmets), "--for", str(seconds)]
-    command += ["--crashes-per-hour", str(crashes_per_h), "--ledger", str(ledger)]
+    """Starts `bench.riders` for so long; its end is not an end of the stack."""
+    command = [sys.executable, "-m", "bench.riders", str(stack.config), str(helmets), str(seconds)]
+    command += [str(crashes_per_h), str(ledger)]
     stack.start("fleet", command)
     return stack.processes.pop("fleet")
 

@@ -35,6 +35,8 @@ class Victoria:
                     f"-storageDataPath={self._folder / 'victoria'}",
                     "-retentionPeriod=100y",
                     "-memory.allowedPercent=10",
+                    # A write whose answer was lost comes again; docs/storage.md asks for this.
+                    "-dedup.minScrapeInterval=1ms",
                 ],
                 stdout=log,
                 stderr=log,
