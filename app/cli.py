@@ -8,6 +8,7 @@ from app import logs, reconcile, services
 from app.check import check
 from app.demo import demo
 from app.evaluate import evaluate
+from app.forget_telemetry import forget_telemetry
 from app.observe import observe
 from app.replay import replay
 from app.simulate import simulate
@@ -31,6 +32,7 @@ for _command in (
     services.desk,
     services.user,
     observe,
+    forget_telemetry,
     simulate,
     replay,
     evaluate,
