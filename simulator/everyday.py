@@ -123,13 +123,13 @@ class Loops:
 
                 # The same seed at every speed, so that a change of speed blends without a seam.
                 own = np.random.default_rng(self._seed)
-                ride[v, step] = vibration(own, n, rate_hz, psd) * self._patches + _joints(
+                ride[v, step] = vibration(own, n, rate_hz, psd) * self._patches + joints(
                     own, n, rate_hz, speed, vehicle, carrier
                 )
         return ride.ravel()
 
 
-def _joints(
+def joints(
     rng: np.random.Generator, n: int, rate_hz: int, speed_mps: float, vehicle: Vehicle, carrier: Carrier
 ) -> Array:
     """(n,) expansion joints, manhole covers and edges of patches: short bumps and dips of some millimetres.
@@ -137,7 +137,7 @@ def _joints(
     Ten a minute, height exponential with a mean of 6 mm, 25 mm at most: the sharp, rare part of a road that
     the noise of ISO 8608 has not. Times and heights are the same at every speed.
     """
-    at = rng.integers(0, n, round(10 * LOOP_S / 60))
+    at = rng.integers(0, n, round(10 * n / rate_hz / 60))
     heights = np.minimum(rng.exponential(0.006, len(at)), 0.025) * rng.choice([-1.0, 1.0], len(at))
     metre = obstacle("bump", 0.01, 0.3, speed_mps, vehicle, carrier) / 0.01
     stride = FINE_HZ // rate_hz

@@ -10,7 +10,9 @@ from core.model import G0
 from simulator.motion import (
     EBIKE,
     FINE_HZ,
+    RIDER,
     Array,
+    Carrier,
     Obstacle,
     Vehicle,
     obstacle,
@@ -243,17 +245,21 @@ def table(rng: np.random.Generator) -> Motion:
 
 
 def rough_spot(
-    rng: np.random.Generator, speed_mps: float, vehicle: Vehicle = EBIKE, kind: Obstacle | None = None
+    rng: np.random.Generator,
+    speed_mps: float,
+    vehicle: Vehicle = EBIKE,
+    kind: Obstacle | None = None,
+    carrier: Carrier = RIDER,
 ) -> Motion:
     """A speed bump, a pothole or a kerb taken at the given speed."""
     drawn = rng.choice(["bump", "pothole", "kerb"], p=[0.5, 0.35, 0.15])
     kind = kind or drawn
     if kind == "kerb":
-        z = obstacle("kerb", rng.uniform(0.05, 0.15), rng.uniform(0.1, 0.2), speed_mps, vehicle)
+        z = obstacle("kerb", rng.uniform(0.05, 0.15), rng.uniform(0.1, 0.2), speed_mps, vehicle, carrier)
     elif kind == "pothole":
-        z = obstacle("pothole", rng.uniform(0.03, 0.08), rng.uniform(0.4, 0.8), speed_mps, vehicle)
+        z = obstacle("pothole", rng.uniform(0.03, 0.08), rng.uniform(0.4, 0.8), speed_mps, vehicle, carrier)
     else:
-        z = obstacle("bump", rng.uniform(0.03, 0.08), rng.uniform(0.35, 0.7), speed_mps, vehicle)
+        z = obstacle("bump", rng.uniform(0.03, 0.08), rng.uniform(0.35, 0.7), speed_mps, vehicle, carrier)
     f = np.stack([0.25 * z, rng.normal(0, 0.1) * z, z], 1)
     ends = np.minimum(1, (len(z) - np.arange(len(z))) / 320)
     return Motion(f * ends[:, None], np.ones(len(z)), 0.25, "go_on")

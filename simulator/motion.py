@@ -22,21 +22,23 @@ ROUGHNESS_M3 = {"A": 16e-6, "B": 64e-6, "C": 256e-6, "D": 1024e-6, "E": 4096e-6}
 """Geometric means of ISO 8608's road classes, displacement PSD at 0.1 cycles/m."""
 
 _N0 = 0.1
-_TYRE_PATCH_M = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """The suspension as a resonance."""
+    """The suspension as a resonance, and the length of road that a tyre averages."""
 
     name: str
     f0_hz: float
     damping: float
+    patch_m: float = 0.08
 
 
 EBIKE = Vehicle("ebike", 5.0, 0.35)
 SCOOTER = Vehicle("scooter", 2.5, 0.3)
 VEHICLES = (EBIKE, SCOOTER)
+KICK_SCOOTER = Vehicle("kick scooter", 9.0, 0.25, 0.04)
+"""A stand-up e-scooter with small hard wheels, which recordings were made on; no rider of the fleet has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Carrier:
 
 RIDER = Carrier(5.0, 0.4, 25.0)
 """Seat to head, and neck: the helmet is worn."""
+VEHICLE_ITSELF = Carrier(np.inf, 0.4, np.inf)
+"""The sensor is screwed to the vehicle, as on the recorded e-scooters."""
 CARGO = Carrier(15.0, 0.3, 60.0)
 """Foam of a delivery box, or a strap on the handlebar: nobody wears the helmet (planning figures)."""
 
@@ -58,7 +62,7 @@ def transmissibility(
     f_hz: Array, speed_mps: float, vehicle: Vehicle, carrier: Carrier = RIDER
 ) -> npt.NDArray[np.complex128]:
     """The helmet's acceleration over the road's: tyre patch, suspension, and who or what carries the helmet."""
-    tyre = np.sinc(f_hz * _TYRE_PATCH_M / speed_mps)
+    tyre = np.sinc(f_hz * vehicle.patch_m / speed_mps)
     body = _resonance(f_hz, carrier.f0_hz, carrier.damping) / (1 + 1j * f_hz / carrier.low_pass_hz)
     return np.asarray(tyre * _resonance(f_hz, vehicle.f0_hz, vehicle.damping) * body)
 

@@ -13,7 +13,7 @@ import numpy as np
 from simulator import city, handling, impacts, mishaps
 from simulator.everyday import BOX, HANDLEBAR, HEAD, PENDULUM_SHOWS
 from simulator.legs import Pace, set_off, speed_at, stand_here
-from simulator.motion import VEHICLES, Array, Obstacle
+from simulator.motion import CARGO, RIDER, VEHICLES, Array, Obstacle
 from simulator.mount import LINER, MOUNTS
 from simulator.overlays import Overlay, laid, straightened
 from simulator.pulses import Motion
@@ -315,7 +315,8 @@ class Rider:
     def _cross_spot(self, t_s: float, spot_s: float) -> None:
         v = self._speed(spot_s)
         if self.activity == "ride" and self._settle is None and v > 2:
-            motion = impacts.rough_spot(self._rng, v, VEHICLES[int(self._row["vehicle"])])
+            vehicle, carrier = VEHICLES[int(self._row["vehicle"])], RIDER if self._carried == HEAD else CARGO
+            motion = impacts.rough_spot(self._rng, v, vehicle, carrier=carrier)
             self._overlay(max(spot_s, t_s + 0.3) - motion.impact_s, motion)
 
     def _come_to_rest(self, t_s: float, motion: Motion) -> None:
