@@ -9,7 +9,8 @@ export class ApiError extends Error {
   }
 }
 
-async function call(method, path, body) {
+// `file`: the answer is wanted as a Blob.
+async function call(method, path, body, file = false) {
   const options = { method, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
@@ -22,6 +23,7 @@ async function call(method, path, body) {
     throw new ApiError(0, "");
   }
   if (response.status === 204) return null;
+  if (response.ok && file) return response.blob();
   const data = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(response.status, data?.detail || response.statusText);
   return data;
@@ -42,6 +44,11 @@ export const getPlaces = () => call("GET", "/places");
 export const getPeople = () => call("GET", "/people");
 export const getHandover = () => call("GET", "/handover");
 export const openContact = (id) => call("POST", `${alertPath(id)}/contact`, {});
+const helmetPath = (name) => `/helmets/${encodeURIComponent(name)}`;
+export const getObservation = (name) => call("GET", `${helmetPath(name)}/observation`);
+export const observe = (name, for_s) => call("POST", `${helmetPath(name)}/observation`, { for_s });
+export const endObservation = (name) => call("DELETE", `${helmetPath(name)}/observation`, {});
+export const getSamples = (name) => call("GET", `${helmetPath(name)}/samples?format=csv`, undefined, true);
 export const getSilences = () => call("GET", "/silences");
 export const previewSilence = (scope) => call("POST", "/silences/preview", scope);
 export const startSilence = (silence) => call("POST", "/silences", silence);

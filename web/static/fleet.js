@@ -1,6 +1,7 @@
 // The fleet map: every helmet a small mark whose shape and colour say how it is, alerts larger on top.
 
 import { h } from "./dom.js";
+import { faultWords, showHelmet } from "./helmet.js";
 import { HelmetTable } from "./helmets.js";
 import { t, term } from "./i18n.js";
 import { makeMap, onMap } from "./map.js";
@@ -78,7 +79,7 @@ export class FleetMap {
   constructor(store, open, go) {
     this.#store = store;
     this.#open = open;
-    this.#table = new HelmetTable(store, go, (helmet) => this.#find(helmet));
+    this.#table = new HelmetTable(store, go, (helmet) => this.#find(helmet), (helmet) => this.#details(helmet));
     this.root = h("section", { class: "view fleet", id: "fleet", hidden: true }, h("div", { class: "fleet-head" }, this.#counts, this.#fit),
       h("div", { class: "fleet-body" }, this.#box, this.#table.root));
     store.addEventListener("fleet", () => {
@@ -203,17 +204,23 @@ export class FleetMap {
     this.#card(at, { helmet, state: rideState(helmet, now_us()) });
   }
 
+  #details(helmet) {
+    showHelmet(this.#store, helmet.helmet, (each) => rideState(each, now_us()), helmet.lat_deg === null ? null : () => this.#find(helmet));
+  }
+
   #card(at, target) {
-    L.popup({ closeButton: true, autoPan: false }).setLatLng(at).setContent(helmetCard(target)).openOn(this.#map);
+    L.popup({ closeButton: true, autoPan: false }).setLatLng(at).setContent(helmetCard(target, () => this.#details(target.helmet))).openOn(this.#map);
   }
 }
 
-function helmetCard({ helmet, state }) {
+function helmetCard({ helmet, state }, details) {
   return h("div", {}, h("strong", {}, helmet.helmet), h("br", {}),
     `${t(`ride.${state}`)} · ${term("worn", helmet.worn)}`, h("br", {}),
     helmet.speed_mps === null ? "" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h · `,
     helmet.battery_pct === null ? "" : `${t("battery", { pct: helmet.battery_pct })} · `,
-    t("heard_ago", { span: age(helmet.received_us) }));
+    t("heard_ago", { span: age(helmet.received_us) }), h("br", {}),
+    helmet.faults.length ? h("span", { class: "bad-words" }, faultWords(helmet), " ") : "",
+    h("button", { type: "button", class: "link", onclick: details }, t("details")));
 }
 
 function legend(state) {

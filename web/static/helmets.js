@@ -2,6 +2,7 @@
 
 import { calmly, h } from "./dom.js";
 import { rideState } from "./fleet.js";
+import { faultWords } from "./helmet.js";
 import { t, term } from "./i18n.js";
 import { now_us, span } from "./time.js";
 
@@ -16,6 +17,8 @@ const TROUBLES = {
   low: (helmet) => helmet.battery_pct !== null && helmet.battery_pct < LOW_PCT,
   not_worn: (helmet, now) => helmet.worn === 1 && rideState(helmet, now) !== "offline",
   silent: (helmet, now) => now - helmet.received_us > LONG_US,
+  faulty: (helmet) => helmet.faults.length > 0,
+  observed: (helmet, now, store) => store.observed[helmet.helmet] > now,
 };
 
 // What a column sorts by; what is unknown (null) comes last either way.
@@ -26,12 +29,14 @@ const COLUMNS = {
   wear: (helmet) => helmet.worn,
   speed_now: (helmet) => helmet.speed_mps,
   heard_col: (helmet) => helmet.received_us,
+  faults: (helmet) => -helmet.faults.length,
 };
 
 export class HelmetTable {
   #store;
   #go;
   #find;
+  #details;
   #given = {};
   #chips = h("div", { class: "filters", role: "group" });
   #search = h("input", { type: "search", name: "search", autocomplete: "off" });
@@ -40,8 +45,9 @@ export class HelmetTable {
   #note = h("p", { class: "muted" });
   root = h("section", { class: "helmets", id: "helmets" });
 
-  // `go(params)` puts them into the address; `find(helmet)` shows one on the map.
-  constructor(store, go, find) {
+  // `go(params)` puts them into the address; `find(helmet)` shows one on the map, `details(helmet)` all of it.
+  constructor(store, go, find, details) {
+    this.#details = details;
     this.#store = store;
     this.#go = go;
     this.#find = find;
@@ -77,10 +83,10 @@ export class HelmetTable {
     const now = now_us();
     const { show, sort, down } = this.#state();
     const all = [...this.#store.helmets.values()];
-    for (const chip of this.#chips.children) chip.querySelector(".count").textContent = all.filter((helmet) => TROUBLES[chip.dataset.trouble](helmet, now)).length.toLocaleString();
+    for (const chip of this.#chips.children) chip.querySelector(".count").textContent = all.filter((helmet) => TROUBLES[chip.dataset.trouble](helmet, now, this.#store)).length.toLocaleString();
     const text = this.#search.value.trim().toLowerCase();
     const key = COLUMNS[sort];
-    const found = all.filter((helmet) => TROUBLES[show](helmet, now) && helmet.helmet.toLowerCase().includes(text))
+    const found = all.filter((helmet) => TROUBLES[show](helmet, now, this.#store) && helmet.helmet.toLowerCase().includes(text))
       .map((helmet) => [key(helmet, now), helmet])
       .sort(([a, x], [b, y]) => (a === null) - (b === null) || (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1) || (x.helmet < y.helmet ? -1 : 1));
     this.#body.replaceChildren(...found.slice(0, LISTED).map(([, helmet]) => this.#row(helmet, now)));
@@ -96,6 +102,9 @@ export class HelmetTable {
       h("td", { class: `number ${TROUBLES.low(helmet) ? "bad-words" : ""}` }, helmet.battery_pct === null ? "–" : `${helmet.battery_pct} %`),
       h("td", { class: helmet.worn === 1 ? "worn no" : "" }, term("worn", helmet.worn)),
       h("td", { class: "number" }, helmet.speed_mps === null || state === "offline" ? "–" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h`),
-      h("td", { class: `number ${long ? "bad-words" : ""}` }, t("ago", { span: span((now - helmet.received_us) / 1e6) })));
+      h("td", { class: `number ${long ? "bad-words" : ""}` }, t("ago", { span: span((now - helmet.received_us) / 1e6) })),
+      h("td", { class: "faults" }, helmet.faults.length ? h("span", { class: "bad-words" }, faultWords(helmet)) : "",
+        this.#store.observed[helmet.helmet] > now && h("span", { class: "tag late" }, t("observed")),
+        h("button", { type: "button", class: "link", "data-details": helmet.helmet, "aria-label": `${t("details")} ${helmet.helmet}`, onclick: () => this.#details(helmet) }, t("details"))));
   }
 }

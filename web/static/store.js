@@ -24,6 +24,7 @@ export class Store extends EventTarget {
   alerts = new Map();
   helmets = new Map();
   workers = [];
+  observed = {}; // Until when every sample of a helmet is kept, by helmet.
   channels = [];
   storms = []; // Many helmets that fell silent at once; each is one incident.
   silences = [];
@@ -98,6 +99,7 @@ export class Store extends EventTarget {
 
   putFleet(fleet) {
     this.workers = fleet.workers;
+    this.observed = fleet.observed ?? {};
     this.#fleetAt = performance.now();
     for (const helmet of fleet.helmets) this.helmets.set(helmet.helmet, helmet);
     this.#tell("fleet", null);

@@ -1,0 +1,85 @@
+// One helmet: how it is, what is wrong with its sensors, and keeping every sample of it for a while.
+
+import * as api from "./api.js";
+import { h, ticking, toast } from "./dom.js";
+import { known, t, term } from "./i18n.js";
+import { clock, now_us, span } from "./time.js";
+
+const FOR_S = 7200;
+
+// What is wrong with a helmet's sensors, in words; a fault without words is shown by its name.
+export function faultWords(helmet) {
+  return helmet.faults.map((fault) => (known(`fault.${fault}`) ? t(`fault.${fault}`) : fault)).join(t("comma"));
+}
+
+// Opens the dialog. `ride`: the helmet's state; `find` shows it on the map, null where its place is unknown.
+export function showHelmet(store, name, ride, find) {
+  const observed = h("div", { class: "observed" });
+  const facts = h("dl", { class: "facts" });
+  const close = () => dialog.close();
+  const show = () => {
+    const helmet = store.helmets.get(name);
+    facts.replaceChildren(...rows(helmet, ride(helmet)));
+  };
+  const dialog = h("dialog", { class: "helmet", "aria-label": `${t("helmet")} ${name}` },
+    h("h2", {}, `${t("helmet")} ${name}`), facts, observed,
+    h("div", { class: "dialog-acts" },
+      find && h("button", { type: "button", class: "act", onclick: () => { close(); find(); } }, t("on_map")),
+      h("button", { type: "button", class: "act", onclick: close }, t("close"))));
+  const news = new AbortController();
+  store.addEventListener("fleet", show, { signal: news.signal });
+  dialog.addEventListener("close", () => {
+    news.abort();
+    dialog.remove();
+  });
+  show();
+  showObservation(observed, name);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function rows(helmet, state) {
+  const pair = (key, value, tone = "") => [h("dt", {}, t(key)), h("dd", { class: tone }, value)];
+  return [
+    pair("ride", t(`ride.${state}`)),
+    pair("faults", helmet.faults.length ? faultWords(helmet) : t("faults_none"), helmet.faults.length ? "bad-words" : ""),
+    pair("battery_col", helmet.battery_pct === null ? "–" : `${helmet.battery_pct} %`),
+    pair("wear", term("worn", helmet.worn)),
+    pair("speed_now", helmet.speed_mps === null ? "–" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h`),
+    pair("heard_col", ticking(() => t("ago", { span: span((now_us() - helmet.received_us) / 1e6) }))),
+  ].flat();
+}
+
+async function showObservation(box, name) {
+  const ask = async (request) => {
+    try {
+      fill(await request());
+    } catch (error) {
+      toast(error.status === 409 ? t("observe_many") : error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+    }
+  };
+  const fill = ({ observed_until_us: until_us, trail }) => {
+    const last = trail[0];
+    box.replaceChildren(
+      h("p", { class: "muted" }, t("observe_hint")),
+      until_us ? h("p", { class: "warn" }, ticking(() => t("observed_left", { span: span((until_us - now_us()) / 1e6), by: last.by }))) : "",
+      h("div", { class: "observe-acts" },
+        h("button", { type: "button", class: "act", name: "observe", onclick: () => ask(() => api.observe(name, FOR_S)) }, t(until_us ? "observe_longer" : "observe")),
+        until_us && h("button", { type: "button", class: "act", name: "unobserve", onclick: () => ask(async () => { await api.endObservation(name); return api.getObservation(name); }) }, t("observe_end")),
+        h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))),
+      trail.length ? h("ol", { class: "entries" }, trail.slice(0, 5).map((entry) => h("li", {}, h("time", {}, clock(entry.at_us)), " ", h("span", { class: "actor" }, entry.by), " ",
+        entry.until_us > entry.at_us ? t("observed_until", { clock: clock(entry.until_us) }) : t("observed_ended")))) : "");
+  };
+  await ask(() => api.getObservation(name));
+}
+
+// Fetched rather than followed: a desk without a store answers with a sentence, not with a file.
+async function download(name) {
+  try {
+    const url = URL.createObjectURL(await api.getSamples(name));
+    h("a", { href: url, download: `${name}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  } catch (error) {
+    toast(error.status === 404 ? t("samples_none") : error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+  }
+}
