@@ -5,7 +5,7 @@ Order is by (boot, sequence number), never by clocks: helmets' clocks jump and n
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,9 +16,7 @@ from core import metrics
 from core.model import Frames
 from ingest.numbers import Numbers
 
-_LIVE, _LATE, _DUPLICATE, _ANCIENT = (
-    metrics.FRAMES.labels(how) for how in ("live", "late", "duplicate", "ancient")
-)
+_COUNTERS = {how: metrics.FRAMES.labels(how) for how in ("live", "late", "duplicate", "ancient")}
 
 _JUMP_US = 500_000
 """Adjoining frames further apart than this mean that a clock jumped, not that it drifts."""
@@ -61,16 +59,11 @@ class _Run:
     received_us: int
 
 
-class _Row(NamedTuple):
-    boot: int
-    seq: int
-    helmet: str
-    frames: int
-    row: int
-    t0_us: int
-    period_ns: int
-    received_us: int
-    n: int
+_Row = tuple[int, int, str, int, int, int, int, int, int]
+"""Boot, seq, helmet, number of the `Frames` in its batch, row in it, t0_us, period_ns, received_us, samples.
+
+A plain tuple: one is made for every frame that arrives, and attributes of a named one cost as much as the rest.
+"""
 
 
 class Sequence:
@@ -92,25 +85,38 @@ class Sequence:
 
     def place(self, batch: list[Frames]) -> Sequenced:
         """Places the frames of one batch; frames that overtook each other within it are put in order."""
-        rows = sorted(_rows(batch), key=itemgetter(0, 1))
         turns: dict[str, int] = {}
         lanes: dict[tuple[int, int], tuple[list[int], list[int], list[int]]] = {}
         old: dict[int, list[int]] = {}
         ended: list[int] = []
-        for row in rows:
-            if row.received_us - row.t0_us > self._ancient_us:
-                _ANCIENT.inc()
-                old.setdefault(row.frames, []).append(row.row)
+        counted: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
+        for row in sorted(_rows(batch), key=itemgetter(0, 1)):
+            boot, seq, helmet, frames, k, t0_us, _, received_us, _ = row
+            if received_us - t0_us > self._ancient_us:
+                counted["ancient"] += 1
+                old.setdefault(frames, []).append(k)
                 continue
-            if not self.numbers.is_new(row.helmet, row.boot, row.seq):
-                _DUPLICATE.inc()
+            if not self.numbers.is_new(helmet, boot, seq):
+                counted["duplicate"] += 1
                 continue
-            found = self._locate(row, ended)
+            run = self._live.get(helmet)
+            live = run is None or boot > run.boot or (boot == run.boot and seq >= run.next_seq)
+            counted["live" if live else "late"] += 1
+            track, index = (
+                self._go_on(self._live, run, row, ended)
+                if live
+                else self._go_on(self._late, self._late.get(helmet), row, ended)
+            )
             # The detector takes one row of a helmet at a time: its n-th row of this batch is in turn n.
-            turn = turns[row.helmet] = turns.get(row.helmet, -1) + 1
-            lane = lanes.setdefault((turn, row.frames), ([], [], []))
-            for values, value in zip(lane, (row.row, *found), strict=True):
-                values.append(value)
+            turn = turns[helmet] = turns.get(helmet, -1) + 1
+            lane = lanes.get((turn, frames))
+            if lane is None:
+                lane = lanes[turn, frames] = ([], [], [])
+            lane[0].append(k)
+            lane[1].append(track)
+            lane[2].append(index)
+        for how, number in counted.items():
+            _COUNTERS[how].inc(number)
         placed = [
             Placed(_pick(batch[frames], chosen), np.array(track, np.int64), np.array(index, np.int64))
             for (_, frames), (chosen, track, index) in sorted(lanes.items())
@@ -131,53 +137,40 @@ class Sequence:
             while len(runs) > self._helmets_max:
                 ended.append(runs.popitem(last=False)[1].track)
 
-    def _locate(self, row: _Row, ended: list[int]) -> tuple[int, int]:
-        """Track and index of a frame that was not seen before."""
-        run = self._live.get(row.helmet)
-        if run is None or row.boot > run.boot or (row.boot == run.boot and row.seq >= run.next_seq):
-            _LIVE.inc()
-            return self._go_on(self._live, run, row, ended)
-        late = self._late.get(row.helmet)
-        _LATE.inc()
-        return self._go_on(self._late, late, row, ended)
-
     def _go_on(
         self, runs: "OrderedDict[str, _Run]", run: _Run | None, row: _Row, ended: list[int]
     ) -> tuple[int, int]:
-        step = None if run is None else _step(run, row)
+        boot, seq, helmet, _, _, t0_us, period_ns, received_us, n = row
+        step = None if run is None else _step(run, boot, seq, t0_us, period_ns, n)
         if run is None or step is None:
             if run is not None:
                 ended.append(run.track)
-            track = next(self._tracks)
-            run = _Run(track, row.boot, row.period_ns, row.seq, 0, row.t0_us, row.received_us)
-            runs[row.helmet] = run
+            run = _Run(next(self._tracks), boot, period_ns, seq, 0, t0_us, received_us)
+            runs[helmet] = run
             step = 0
         index = run.next_index + step
-        run.next_seq = row.seq + 1
-        run.next_index = index + row.n
-        run.next_us = row.t0_us + row.n * row.period_ns // 1000
-        run.received_us = row.received_us
-        runs.move_to_end(row.helmet)
+        run.next_seq = seq + 1
+        run.next_index = index + n
+        run.next_us = t0_us + n * period_ns // 1000
+        run.received_us = received_us
+        runs.move_to_end(helmet)
         return run.track, index
 
 
 def _rows(batch: list[Frames]) -> list[_Row]:
     rows: list[_Row] = []
-    for f, frames in enumerate(batch):
-        n = frames.acc.shape[1]
-        columns = zip(
+    for number, frames in enumerate(batch):
+        rows += zip(
             frames.boot.tolist(),
             frames.seq.tolist(),
             frames.helmet,
+            repeat(number),
             range(len(frames)),
             frames.t0_us.tolist(),
             frames.period_ns.tolist(),
             frames.received_us.tolist(),
-            strict=True,
+            repeat(frames.acc.shape[1]),
         )
-        rows += [
-            _Row(boot, seq, name, f, k, t0, period, got, n) for boot, seq, name, k, t0, period, got in columns
-        ]
     return rows
 
 
@@ -185,20 +178,20 @@ def _pick(frames: Frames, chosen: list[int]) -> Frames:
     return frames if chosen == list(range(len(frames))) else frames.rows(np.array(chosen, np.intp))
 
 
-def _step(run: _Run, row: _Row) -> int | None:
+def _step(run: _Run, boot: int, seq: int, t0_us: int, period_ns: int, n: int) -> int | None:
     """Samples between the end of the run and this frame; None where the run cannot go on."""
-    missing = row.seq - run.next_seq
-    if row.boot != run.boot or row.period_ns != run.period_ns or missing < 0:
+    missing = seq - run.next_seq
+    if boot != run.boot or period_ns != run.period_ns or missing < 0:
         return None
-    apart_us = row.t0_us - run.next_us
+    apart_us = t0_us - run.next_us
     if missing == 0:
         if abs(apart_us) > _JUMP_US:
             metrics.CLOCK_JUMPS.inc()
         return 0
     metrics.FRAMES_MISSING.inc(missing)
     if 0 < apart_us <= (missing + 1) * _FRAME_US_MAX:
-        return None if apart_us > _BREAK_US else round(apart_us * 1000 / row.period_ns)
+        return None if apart_us > _BREAK_US else round(apart_us * 1000 / period_ns)
     # The clock says nothing usable about the length of the hole: assume frames like this one.
     metrics.CLOCK_JUMPS.inc()
-    samples = missing * row.n
-    return None if samples * row.period_ns // 1000 > _BREAK_US else samples
+    samples = missing * n
+    return None if samples * period_ns // 1000 > _BREAK_US else samples
