@@ -106,16 +106,15 @@ class Connection:
             self._backoff.reset()
             self._retry_at = 0.0
 
-    def retry(self, now_s: float) -> bool:
-        """Connects again, if it is time to; says whether there is a socket now."""
-        if self.held or now_s < self._retry_at:
-            return False
-        self._retry_at = now_s + self._backoff.next_s()
-        try:
+    def due(self, now_s: float) -> bool:
+        """Whether it is time to connect again."""
+        return not self.held and now_s >= self._retry_at
+
+    def retry(self) -> None:
+        """Tries to connect again; blocks for as long as that takes."""
+        self._retry_at = time.monotonic() + self._backoff.next_s()
+        with contextlib.suppress(OSError):
             self.client.reconnect()
-        except OSError:
-            return False
-        return True
 
     def read(self) -> None:
         """Reads what has come; TLS may hold more of it than the socket shows."""

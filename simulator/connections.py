@@ -8,13 +8,17 @@ import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from paho.mqtt import client as mqtt
 
 from simulator.broker import Broker, BrokerError, Identity
 from simulator.connection import Connection, Ears, Outgoing
+
+_LOOK_S = 0.1
+_TRIES_MAX, _TRYING_S = 50, 0.03
+"""Most tries to connect in one look, and how long they take: each blocks, and brokers accept a hundred at once."""
 
 __all__ = ["Broker", "BrokerError", "Connections", "Identity"]
 
@@ -43,6 +47,7 @@ class Connections:
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[int, socket.socket] = {}
         self._misc_at = 0.0
+        self._first = 0
         self.dropped = 0
         """Messages given up because too many waited."""
 
@@ -124,13 +129,23 @@ class Connections:
         now = time.monotonic()
         if now < self._misc_at:
             return
-        self._misc_at = now + 0.1
-        for connection in self._all:
+        self._misc_at = now + _LOOK_S
+        tries = 0
+        for connection in self._round():
             if connection.client.socket() is not None:
                 connection.client.loop_misc()
-            elif not connection.retry(now):
-                continue
+            elif tries == _TRIES_MAX or time.monotonic() > now + _TRYING_S:
+                continue  # with the next look: whoever stands sends meanwhile
+            elif connection.due(now):
+                tries += 1
+                connection.retry()
             self._watch(connection)
+
+    def _round(self) -> Iterator[Connection]:
+        """Every connection once, each time from another one on, so that all have their turn."""
+        self._first = (self._first + _TRIES_MAX) % len(self._all)
+        yield from self._all[self._first :]
+        yield from self._all[: self._first]
 
     def _watch(self, connection: Connection) -> None:
         """Keeps the selector in step with the connection's socket and its wish to write."""

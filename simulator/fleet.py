@@ -3,6 +3,7 @@
 import contextlib
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections import deque
@@ -30,6 +31,8 @@ _TURN_S = 0.015
 """Real seconds between two looks at what is due."""
 _DRY_TURN_US = 10_000
 """Simulated time between two looks in a dry run."""
+_BUSY_S = 0.2
+"""Real seconds of catching up after which the network has its turn: a machine that is behind must still hear."""
 _NEVER_US = 2**62
 _DRAIN_S = 10.0
 """Real seconds the last PUBACKs may take."""
@@ -104,8 +107,8 @@ def run_fleet(
         now_us = start_us
         while not stop.is_set():
             now_us = clock.now_us() if broker else now_us + _DRY_TURN_US
-            fleet.step(now_us if end_us is None else min(now_us, end_us))
-            if end_us is not None and now_us >= end_us:
+            done = fleet.step(now_us if end_us is None else min(now_us, end_us))
+            if done and end_us is not None and now_us >= end_us:
                 break
             fleet.uplink.net.turn(_TURN_S)
             if on_progress and time.monotonic() - reported >= 1:
@@ -131,7 +134,7 @@ class _Fleet:
         tape: TapeWriter | None,
     ) -> None:
         self.start_us, self._now_us, self._ledger, self._tape = start_us, start_us, ledger, tape
-        self._answers = scenario.answers
+        self._answers, self._paced = scenario.answers, broker is not None
         self._helmets = Helmets(scenario, start_us)
         self._rng = np.random.default_rng((scenario.seed, 13))
         self.uplink = Uplink(
@@ -209,12 +212,13 @@ class _Fleet:
             rider.said.clear()
         return frames
 
-    def step(self, now_us: int) -> None:
-        """Sends everything that is due by now."""
+    def step(self, now_us: int) -> bool:
+        """Sends what is due by now; says whether that is all, or the network should have its turn first."""
         self._now_us = now_us
         while self._edges and self.start_us + self._edges[0][0] * 1e6 <= now_us:
             self._edges.popleft()[2]()
-        while len(rows := np.flatnonzero(self._due_us <= now_us)):
+        busy_until = time.monotonic() + _BUSY_S if self._paced else math.inf
+        while len(rows := np.flatnonzero(self._due_us <= now_us)) and time.monotonic() < busy_until:
             for i in rows[np.argsort(self._due_us[rows], kind="stable")].tolist():
                 self._send(self._ready[i], now_us)
             for frame in self._prepare(rows):
@@ -225,6 +229,7 @@ class _Fleet:
         self.uplink.turn(now_us)
         if self._ledger:
             self._ledger.flush()
+        return len(rows) == 0
 
     def _send(self, frame: Frame, now_us: int) -> None:
         i = frame.index
