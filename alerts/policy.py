@@ -1,17 +1,18 @@
 """The escalation file: who is told by which channel, how long after an alert opened, until somebody takes it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from alerts.notices import Contact
+from alerts.notices import CRITICAL, Contact
 from alerts.rota import Rota
+from core import yaml_file
 from core.config import ConfigError
 
 DELAYS_S = (0.0, 60.0, 180.0, 300.0)
@@ -66,11 +67,33 @@ class Policy:
         return name
 
 
-def default(channels: Iterable[str]) -> Policy:
-    """Without a file: every channel at each of `DELAYS_S`, nobody by name."""
+_UNSURE = (
+    "apprise may not be the only way of a critical alert: it does not see whether a service took a message"
+)
+
+
+def default(channels: Iterable[str], unsure: Collection[str] = ()) -> Policy:
+    """Without a file: every channel at each of `DELAYS_S`, nobody by name.
+
+    Raises `ConfigError` where there are channels and all of them are `unsure` (of the kind apprise).
+    """
+    channels = list(channels)
+    if channels and set(channels) <= set(unsure):
+        raise ConfigError([f"alerts.channels: {_UNSURE}"])
     tiers = tuple(Tier(after_s, tuple(channels)) for after_s in DELAYS_S) if channels else ()
     here = datetime.now().astimezone().tzinfo or UTC
     return Policy(dict.fromkeys(range(1, 5), tiers), {}, {}, here)
+
+
+def _quoted(value: object) -> object:
+    # YAML 1.1 reads 13800000000 as a number and 20:00 as one in base 60.
+    if isinstance(value, int | float | date):
+        raise ValueError('must be text; put it into quotes: "08:00", "13800000000"')
+    return value
+
+
+_Text = Annotated[str, BeforeValidator(_quoted)]
+_Where = list[str | int]
 
 
 class _Part(BaseModel):
@@ -78,19 +101,18 @@ class _Part(BaseModel):
 
 
 class _Person(_Part):
-    name: Annotated[str, Field(min_length=1, max_length=80)]
-    phone: str = ""
-    email: str = ""
-    wecom: str = ""
-    feishu: str = ""
+    name: Annotated[_Text, Field(min_length=1, max_length=80)]
+    phone: _Text = ""
+    email: _Text = ""
+    wecom: _Text = ""
+    feishu: _Text = ""
 
 
 class _Rota(_Part):
     people: Annotated[tuple[str, ...], Field(min_length=1)]
     start: date
-    # Text: YAML 1.1 would read 20:00 as a number in base 60.
     handover: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...], Field(min_length=1)
+        tuple[Annotated[_Text, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...], Field(min_length=1)
     ]
     days: Annotated[int, Field(ge=1, le=366)] = 1
     time_zone: str = ""
@@ -122,23 +144,45 @@ class _File(_Part):
     storm: _Storm = _Storm()
 
 
-def read(path: Path, channels: Iterable[str]) -> Policy:
-    """Reads the escalation file (YAML). Raises `ConfigError` with every fault."""
+def read(path: Path, channels: Iterable[str], unsure: Collection[str] = ()) -> Policy:
+    """Reads the escalation file (YAML). Raises `ConfigError` with every fault and its line.
+
+    Whom a critical alert calls first must not hang on channels that are `unsure` (of the kind apprise) alone.
+    """
+    file, node = _read(path, channels)
+    faults = [
+        _said(path, node, ["policies", row, "tiers", step, "channels"], _UNSURE)
+        for row, rule in enumerate(file.policies)
+        for step, tier in enumerate(rule.tiers)
+        if CRITICAL in rule.severities
+        and tier.after_s == min(each.after_s for each in rule.tiers)
+        and set(tier.channels) <= set(unsure)
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return _policy(file)
+
+
+def doubts(path: Path, channels: Iterable[str]) -> list[str]:
+    """What is allowed in the escalation file and yet is hardly meant, each with its line. Raises `ConfigError`."""
+    file, node = _read(path, channels)
+    return [_said(path, node, where, sentence) for where, sentence in _doubts(file, set(channels))]
+
+
+def _read(path: Path, channels: Iterable[str]) -> tuple[_File, yaml.Node | None]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: the escalation file cannot be read: {error}"]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError([f"{path}{f':{mark.line + 1}' if mark else ''}: not YAML"]) from None
-    try:
-        file = _File.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError([_fault(path, detail) for detail in error.errors()]) from None
-    faults = _faults(file, set(channels))
+    file, node = yaml_file.read(_File, text, str(path))
+    faults = [_said(path, node, where, sentence) for where, sentence in _faults(file, set(channels))]
     if faults:
-        raise ConfigError([f"{path}: {fault}" for fault in faults])
-    return _policy(file)
+        raise ConfigError(faults)
+    return file, node
+
+
+def _said(path: Path, node: yaml.Node | None, where: _Where, sentence: str) -> str:
+    return f"{'.'.join(map(str, where))}: {sentence} ({path}:{yaml_file.line(node, where)})"
 
 
 def _policy(file: _File) -> Policy:
@@ -168,38 +212,64 @@ def _policy(file: _File) -> Policy:
     )
 
 
-def _faults(file: _File, channels: set[str]) -> list[str]:
-    faults = [
-        f"{where}: there is no time zone {name!r}"
-        for where, name in [
-            ("time_zone", file.time_zone),
-            *((f"rotas.{key}.time_zone", rota.time_zone) for key, rota in file.rotas.items()),
-        ]
-        if (name or where == "time_zone") and not _zone(name)
+def _faults(file: _File, channels: set[str]) -> Iterator[tuple[_Where, str]]:
+    zones: list[tuple[_Where, str]] = [(["time_zone"], file.time_zone)]
+    zones += [
+        (["rotas", key, "time_zone"], rota.time_zone) for key, rota in file.rotas.items() if rota.time_zone
     ]
+    for where, name in zones:
+        if not _zone(name):
+            yield where, f"there is no time zone {name!r}"
     for key, rota in file.rotas.items():
-        faults += [f"rotas.{key}.people: {name} is nobody" for name in rota.people if name not in file.people]
+        for number, name in enumerate(rota.people):
+            if name not in file.people:
+                yield ["rotas", key, "people", number], f"{name} is nobody"
+    known = {*file.people, *(f"rota:{name}" for name in file.rotas)}
     for row, rule in enumerate(file.policies):
         for step, tier in enumerate(rule.tiers):
-            where = f"policies.{row}.tiers.{step}"
-            faults += [
-                f"{where}.channels: there is no channel {name} in alerts.channels"
-                for name in tier.channels
-                if name not in channels
-            ]
-            known = {*file.people, *(f"rota:{name}" for name in file.rotas)}
-            faults += [
-                f"{where}.people: {name} is neither a person nor a rota"
-                for name in tier.people
-                if name not in known
-            ]
+            where = ["policies", row, "tiers", step]
+            for name in tier.channels:
+                if name not in channels:
+                    yield [*where, "channels"], f"there is no channel {name} in alerts.channels"
+            for name in tier.people:
+                if name not in known:
+                    yield [*where, "people"], f"{name} is neither a person nor a rota"
     covered = {severity for rule in file.policies for severity in rule.severities}
     missing = sorted({1, 2, 3, 4} - covered)
     if missing:
-        faults.append(
-            f"policies: no policy for severity {', '.join(map(str, missing))}: nobody would be told"
+        yield (
+            ["policies"],
+            f"no policy for severity {', '.join(map(str, missing))}: nobody would be told",
         )
-    return faults
+
+
+def _doubts(file: _File, channels: set[str]) -> Iterator[tuple[_Where, str]]:
+    seen: set[int] = set()
+    for row, rule in enumerate(file.policies):
+        for severity in rule.severities:
+            if severity in seen:
+                yield (
+                    ["policies", row, "severities"],
+                    f"severity {severity} stands in a policy above already, which counts",
+                )
+        seen |= set(rule.severities)
+        delays = [tier.after_s for tier in rule.tiers]
+        if delays and min(delays) > 0:
+            yield ["policies", row, "tiers"], f"nobody is told in the first {min(delays):g} s"
+        if len(set(delays)) < len(delays):
+            yield ["policies", row, "tiers"], "two tiers have the same after_s: they are told together"
+    called = {name for rule in file.policies for tier in rule.tiers for name in tier.people}
+    for name in file.rotas:
+        if f"rota:{name}" not in called:
+            yield ["rotas", name], "no tier calls this rota"
+    for key, rota in file.rotas.items():
+        if len(set(rota.handover)) < len(rota.handover):
+            yield ["rotas", key, "handover"], "a time of day is given twice: it counts once"
+        if len(set(rota.people)) == 1 and len(rota.people) * len(rota.handover) > 1:
+            yield ["rotas", key, "people"], "one person has every turn: nobody ever hands over"
+    used = {name for rule in file.policies for tier in rule.tiers for name in tier.channels}
+    for name in sorted(channels - used):
+        yield ["policies"], f"no tier uses the channel {name}"
 
 
 def _zone(name: str) -> bool:
@@ -208,14 +278,3 @@ def _zone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
-
-
-def _fault(path: Path, detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"]) or "file"
-    message = detail["msg"][:1].lower() + detail["msg"][1:]
-    hint = (
-        ' (put it into quotes: "08:00", "13800000000")'
-        if detail["type"] in ("string_type", "time_type")
-        else ""
-    )
-    return f"{path}: {where}: {message}{hint}"

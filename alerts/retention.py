@@ -50,18 +50,18 @@ class Retention:
             self._checkpoint()
         return len(ids)
 
-    def person(self, name: str, phone: str) -> tuple[int, list[str]]:
-        """Forgets a rider: how many alerts lost whose they were, and the ids of those that are not closed yet.
+    def person(self, name: str, phone: str) -> tuple[int, list[str], list[str]]:
+        """Forgets a rider: how many alerts lost whose they were, the ids of those that are not closed yet, the helmets.
 
         What people wrote about the rider into other alerts cannot be found; that the rider was asked to help is.
         """
         whose = "json_extract(body, '$.rider.name') = ? AND json_extract(body, '$.rider.phone') = ?"
         with transaction(self._db):
             rows = self._db.execute(
-                f"SELECT id, state FROM alerts WHERE {whose} ORDER BY number",  # noqa: S608
+                f"SELECT id, state, helmet FROM alerts WHERE {whose} ORDER BY number",  # noqa: S608
                 (name, phone),
             ).fetchall()
-            closed = [id_ for id_, state in rows if state in _FINAL]
+            closed = [id_ for id_, state, _ in rows if state in _FINAL]
             self._forget(closed)
             self._mark()
             self._db.execute(
@@ -71,7 +71,8 @@ class Retention:
             )
             self._unmark()
         self._checkpoint()
-        return len(closed), [id_ for id_, state in rows if state not in _FINAL]
+        live = [id_ for id_, state, _ in rows if state not in _FINAL]
+        return len(closed), live, sorted({helmet for _, _, helmet in rows})
 
     def _forget(self, ids: Sequence[str]) -> None:
         self._mark()

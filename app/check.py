@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.check_desk import desk_findings
 from app.findings import Finding, Level, broker_findings
 from core.clock import SystemClock
 from core.config import Config, ConfigError, load, secret
@@ -74,6 +75,7 @@ def examine(config_path: Path | None, now_us: int) -> Iterator[Finding]:
     yield from _store(config)
     yield from broker_findings(config)
     yield from _desk(config, now_us)
+    yield from desk_findings(config)
 
 
 def _clock(config: Config, now_us: int) -> Iterator[Finding]:

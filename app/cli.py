@@ -4,7 +4,7 @@ import importlib.metadata
 
 import click
 
-from app import logs, reconcile, services
+from app import logs, reconcile, registers, services
 from app.check import check
 from app.demo import demo
 from app.evaluate import evaluate
@@ -37,6 +37,8 @@ for _command in (
     replay,
     evaluate,
     reconcile.command,
+    registers.import_,
+    registers.forget,
     check,
     bench,
 ):

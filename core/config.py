@@ -242,7 +242,18 @@ class Alertmanager(Section):
     """Address of the server, without /api/v2."""
 
 
-Channel = Annotated[Robot | Mail | Webhook | Alertmanager, Field(discriminator="kind")]
+class Apprise(Section):
+    """Any of the services that the library apprise knows (the extra `helmetwatch[apprise]`)."""
+
+    name: ChannelName
+    """Name of the channel."""
+    kind: Literal["apprise"]
+    """Apprise: never the only way of a critical alert, as it does not see what a service answers."""
+    url_file: str = ""
+    """File with apprise's addresses, one a line, themselves secrets; HELMETWATCH_CHANNEL_NAME_URL comes first."""
+
+
+Channel = Annotated[Robot | Mail | Webhook | Alertmanager | Apprise, Field(discriminator="kind")]
 
 
 class Alerts(Section):

@@ -67,7 +67,8 @@ class Desk:
         self.throttle = Throttle()
         self.dispatcher = Dispatcher(build(config.alerts.channels), self.post, clock, self._delivered)
         names, file = self.dispatcher.channels, config.alerts.escalation_file
-        self.policy = policy.read(Path(file), names) if file else policy.default(names)
+        unsure = {name for name, kind in names.items() if kind == "apprise"}
+        self.policy = policy.read(Path(file), names, unsure) if file else policy.default(names, unsure)
         self._watch = Watch(self.policy, config.alerts.public_url.rstrip("/"))
         self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
         self.silences: list[Silence] = []

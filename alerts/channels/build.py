@@ -57,8 +57,22 @@ def _sender(channel: config.Channel) -> Sender:
                     [f"secret_file (or ${variable}) must hold a secret of {SECRET_MIN} characters or more"]
                 )
             return Webhook(channel.name, channel.url, key)
+        case config.Apprise():
+            return _apprise(channel.name, _secret(channel.name, "URL", channel.url_file))
         case config.Alertmanager():
             return Alertmanager(channel.name, channel.url)
+
+
+def _apprise(name: str, urls: str) -> Sender:
+    try:
+        from alerts.channels.apprise import Apprise  # an extra, and half a second to load
+    except ImportError:
+        raise ConfigError(['needs the library apprise: pip install "helmetwatch[apprise]"']) from None
+    addresses = tuple(line.strip() for line in urls.splitlines() if line.strip())
+    if not addresses:
+        variable = _variable(name, "URL")
+        raise ConfigError([f"url_file (or ${variable}) must hold apprise's addresses, one a line"])
+    return Apprise(name, addresses)
 
 
 def _key(channel: config.Robot | config.Mail | config.Webhook) -> str:

@@ -29,6 +29,12 @@ def read(folder: Path, text: str) -> policy.Policy:
     return policy.read(path, ["group", "pager"])
 
 
+def doubts(folder: Path, text: str) -> list[str]:
+    path = folder / "escalation.yaml"
+    path.write_text(text, encoding="utf-8")
+    return policy.doubts(path, ["group", "pager"])
+
+
 def us(*local: int, zone: ZoneInfo = BERLIN, fold: int = 0) -> int:
     return round(datetime(*local, tzinfo=zone, fold=fold).timestamp() * 1e6)  # type: ignore[misc,arg-type]
 
@@ -66,14 +72,68 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
-    assert [fault.partition("escalation.yaml: ")[2] for fault in caught.value.faults] == [
-        "time_zone: there is no time zone 'Asia/Shangai'",
-        "rotas.desk.people: li is nobody",
-        "policies.0.tiers.0.channels: there is no channel sms in alerts.channels",
-        "policies.0.tiers.0.people: rota:night is neither a person nor a rota",
-        "policies.0.tiers.0.people: zhao is neither a person nor a rota",
-        "policies: no policy for severity 1, 2: nobody would be told",
+    path = tmp_path / "escalation.yaml"
+    assert [fault.replace(str(path), "F") for fault in caught.value.faults] == [
+        "time_zone: there is no time zone 'Asia/Shangai' (F:1)",
+        "rotas.desk.people.0: li is nobody (F:3)",
+        "policies.0.tiers.0.channels: there is no channel sms in alerts.channels (F:7)",
+        "policies.0.tiers.0.people: rota:night is neither a person nor a rota (F:7)",
+        "policies.0.tiers.0.people: zhao is neither a person nor a rota (F:7)",
+        "policies: no policy for severity 1, 2: nobody would be told (F:4)",
     ]
+
+
+def test_a_fault_of_form_has_its_line_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, example().replace("repeat_s: 300", "repeat_s: soon\nrepeat_s: 300\nrepaet_s: 1"))
+    faults = [fault.partition(" (")[0] for fault in caught.value.faults]
+    assert faults == ["repeat_s: given twice", "repaet_s: unknown option"]
+    lines = example().splitlines()
+    at = next(n for n, line in enumerate(lines, 1) if line.startswith("repeat_s"))
+    assert [fault.rpartition(":")[2] for fault in caught.value.faults] == [f"{at + 1})", f"{at + 2})"]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "doubt"),
+    [
+        ("severities: [1, 2]", "severities: [1, 2, 3]", "severity 3 stands in a policy above already"),
+        ("{after_s: 0, channels: [group]}", "{after_s: 5, channels: [group]}", "in the first 5 s"),
+        ("{after_s: 60, ", "{after_s: 180, ", "two tiers have the same after_s"),
+        ('people: ["rota:desk"]', "people: [wang]", "no tier calls this rota"),
+        ("people: [wang, li] ", "people: [wang] ", "nobody ever hands over"),
+        ('["08:00", "20:00"]', '["08:00", "08:00"]', "a time of day is given twice"),
+        ("channels: [group, pager]", "channels: [group]", ""),
+    ],
+)
+def test_what_is_hardly_meant_is_doubted_but_kept(tmp_path: Path, was: str, becomes: str, doubt: str) -> None:
+    assert was in example()
+    found = doubts(tmp_path, example().replace(was, becomes))
+    assert any(doubt in each for each in found) if doubt else found == []
+    assert all("escalation.yaml:" in each for each in found)
+
+
+def test_the_documented_file_leaves_no_doubt_and_a_channel_without_a_tier_does(tmp_path: Path) -> None:
+    assert doubts(tmp_path, example()) == []
+    (found,) = doubts(tmp_path, example().replace("pager", "group"))
+    assert found.startswith("policies: no tier uses the channel pager")
+    read(tmp_path, example().replace("pager", "group"))
+
+
+def test_apprise_is_never_the_only_way_of_a_critical_alert(tmp_path: Path) -> None:
+    path = tmp_path / "escalation.yaml"
+    path.write_text(example(), encoding="utf-8")
+    policy.read(path, ["group", "pager"], {"pager"})
+    with pytest.raises(ConfigError, match=r"policies.0.tiers.0.channels: .*apprise"):
+        policy.read(path, ["group", "pager"], {"group"})
+    low = example().replace("severities: [4, 3]", "severities: [4]").replace("[1, 2]", "[1, 2, 3]")
+    path.write_text(
+        low.replace("{after_s: 0, channels: [group]}", "{after_s: 0, channels: [pager]}"), "utf-8"
+    )
+    policy.read(path, ["group", "pager"], {"pager"})
+    with pytest.raises(ConfigError, match=r"alerts.channels: .*apprise"):
+        policy.default(["a", "b"], {"a", "b"})
+    policy.default(["a", "b"], {"a"})
+    policy.default([])
 
 
 def test_what_yaml_would_misread_is_asked_for_in_quotes(tmp_path: Path) -> None:
