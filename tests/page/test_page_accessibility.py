@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from browsers import Browsers
+from browsers import Browsers, sign_in
 from playwright.sync_api import Page, expect
 from real_desk import CENTRE, Robot, now_us
 
@@ -70,3 +70,41 @@ def test_no_view_has_a_serious_fault_of_accessibility(
         assert faults(page) == [], view
     page.keyboard.press("?")
     assert faults(page) == []
+
+
+@pytest.mark.parametrize(("lang", "theme"), [("zh", "dark"), ("en", "light")])
+def test_no_dialog_has_a_serious_fault_of_accessibility(
+    make_desk, robot: Robot, browsers: Browsers, lang: str, theme: str
+) -> None:
+    desk = make_desk(robot=robot)
+    page = browsers.open(desk.url, lang=lang, reduced_motion="reduce")
+    page.evaluate(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
+    page.reload()
+    sign_in(page, "wang", desk.passwords["wang"])
+    now = now_us()
+    desk.report([HelmetReport("SF-000002", now, now, Worn.YES, 9, 5.0, *CENTRE, 5.0, True, ["gain"])])
+    for _ in range(11):
+        desk.crash(severity=2)
+
+    def look(opened: str, shown: str, *, close: bool = True) -> None:
+        page.locator(opened).first.click()
+        expect(page.locator(shown).first).to_be_visible()
+        assert faults(page) == [], opened
+        if close:
+            page.keyboard.press("Escape")
+            expect(page.locator("dialog")).to_have_count(0)
+
+    look(".narrow-button", ".narrow select", close=False)
+    look(".take-all", "dialog .primary")
+    page.locator(".row-open").first.click()
+    page.click('[data-act="acknowledge"]')
+    look('[data-act="resolve"]', "dialog .dispatched", close=False)
+    look("dialog .primary", "dialog .fault:not(:empty)", close=False)
+    page.click('dialog [value="road_bump"]')
+    page.click("dialog .primary")
+    look('[data-act="reopen"]', "dialog textarea")
+    page.click('.tab[data-view="fleet"]')
+    look("[data-details]", "dialog .observe-acts")
+    page.click('.tab[data-view="channels"]')
+    look("#drill .primary", "dialog .primary")
+    look("#silences [name=preview]", "#silences .fault", close=False)
