@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -41,14 +42,19 @@ class Sampler:
         self._history: deque[tuple[int, list[Message]]] = deque()
         self._remembered = 0
         self._windows: dict[str, _Window] = {}
+        self._opened: set[str] = set()
+        """Helmets whose window began in the turn before; what came earlier is still to be given out."""
 
     def take(self, tick: Tick) -> npt.NDArray[np.void] | None:
         """The `SAMPLES` that one turn adds; None where there are none."""
         observed = self._observed(tick.now_us)
         found = []
-        if opened := self._open(tick):
-            earlier = [m for _, messages in self._history for m in messages if _helmet(m) in opened]
+        if self._opened:
+            # Looking through all that is remembered takes long: not in the turn that raises the alert, but in the next.
+            before = islice(self._history, len(self._history) - 1)
+            earlier = [m for _, messages in before for m in messages if _helmet(m) in self._opened]
             found += list(self._inside(earlier))
+        self._opened = self._open(tick)
         if observed or self._windows:
             wanted = [m for m in tick.raw if _helmet(m) in observed]
             found += [samples(frames) for frames in self._decode(wanted)]

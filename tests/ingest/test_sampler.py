@@ -173,3 +173,15 @@ def test_rows_and_samples_of_one_turn_reach_the_store_through_the_journal(tmp_pa
     assert store.samples("SF-1", 0, 2**62)["t_us"].tolist() == np.sort(found["t_us"]).tolist()
     store.close()
     journal.close()
+
+
+def test_a_kill_right_after_the_alert_costs_no_sample_of_before() -> None:
+    ticks = [tick(s, detections=crash(20_000) if s == 21 else []) for s in range(40)]
+    whole = stored(Sampler(nobody, 60), ticks)
+    for killed_after in (20, 21, 22, 30):
+        durable = stored(Sampler(nobody, 60), ticks[: killed_after + 1])
+        again = Sampler(nobody, 60)
+        for each in ticks[: killed_after + 1]:  # the worker's start: kept raw messages, in the same turns
+            again.take(each)
+        both = np.concatenate([durable, stored(again, ticks[killed_after + 1 :])])
+        assert np.array_equal(np.sort(both, order=["t_us", "helmet"])["t_us"], np.sort(whole["t_us"]))
