@@ -24,6 +24,7 @@ GYRO = np.dtype(
         ("swing_s", "f4"),
         ("equal_s", "f4"),
         ("dead", "?"),
+        ("primed", "?"),
     ]
 )
 """One helmet: per axis the slow part of the rate, the newest block without it, mean squares of blocks and of their
@@ -58,15 +59,25 @@ def step(
     fs_hz: float,
     seconds: F32,
     mean_g: F32,
+    joins: Mask,
 ) -> Turning:
-    """Takes (m, n, 3) counts of one frame of each helmet into its row, in place; `mean_g` (m, 3) is its attitude."""
+    """Takes (m, n, 3) counts of one frame of each helmet into its row, in place.
+
+    `mean_g` (m, 3) is its attitude, `joins` whether the frame joins the last one: after a hole, and at the start, the
+    filters begin at what they find, so that neither a gyroscope's bias nor a turn that nobody saw rings on.
+    """
     died = _dead(g, counts, seconds, mean_g)
     blocks = max(1, round(counts.shape[1] / fs_hz / _BLOCK_S))
     block_s = seconds / blocks
     keep = np.exp(-block_s / _MEMORY_S)[:, None]
     slower = (1 - np.exp(-2 * np.pi * _HIGH_PASS_HZ * block_s))[:, None]
-    for part in np.array_split(counts, blocks, axis=1):
+    begins = ~(joins & g["primed"])[:, None]
+    g["primed"] = True
+    for k, part in enumerate(np.array_split(counts, blocks, axis=1)):
         rate = part.mean(1, dtype=np.float32) * rad_s_per_count[:, None]
+        if k == 0:
+            g["slow"] = np.where(begins, rate, g["slow"])
+            g["last"] = np.where(begins, 0, g["last"])
         g["slow"] += slower * (rate - g["slow"])
         now = rate - g["slow"]
         g["power"] += (1 - keep) * (np.square(now) - g["power"])

@@ -38,7 +38,7 @@ def observe(
     seen = look(frames.acc, ring.fs_hz, ring.full_scale_g, ring.g_per_count)
     still_std_g = axes.middle(seen.std_g)
     mean_g, floor_g, drifted = _part(ring, slot, seen, still_std_g)
-    turning = _turning(ring, slot, frames, seen, mean_g)
+    turning = _turning(ring, slot, frames, seen, mean_g, index == ring.head[slot])
     health = ring.health[slot]
     began = step_health(
         health, seen, drifted | ({} if turning is None else {"gyro_dead": ring.gyro["dead"][slot]})
@@ -83,11 +83,13 @@ def _part(
     return calibration.corrected(fixes, slot, seen.mean_g), floor_g, {"drift": fixes["drifted"][slot]}
 
 
-def _turning(ring: Ring, slot: I64, frames: Frames, seen: Seen, mean_g: wear.F32) -> gyro.Turning | None:
+def _turning(
+    ring: Ring, slot: I64, frames: Frames, seen: Seen, mean_g: wear.F32, joins: npt.NDArray[np.bool_]
+) -> gyro.Turning | None:
     """What the gyroscopes say, for all rows or for none; a dead one says nothing."""
     if frames.gyro is None:
         return None
     row = ring.gyro[slot]
-    turning = gyro.step(row, frames.gyro, frames.rad_s_per_count, ring.fs_hz, seen.seconds, mean_g)
+    turning = gyro.step(row, frames.gyro, frames.rad_s_per_count, ring.fs_hz, seen.seconds, mean_g, joins)
     ring.gyro[slot] = row
     return turning

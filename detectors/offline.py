@@ -87,6 +87,8 @@ def detect_recording(
     detections += fleet.forget(0)
     by_id: dict[str, list[Detection]] = {}
     for detection in detections:
+        if detection.kind is Kind.NOT_WORN:
+            continue
         by_id.setdefault(detection.incident, []).append(detection)
     return [_incident(versions) for versions in by_id.values()]
 

@@ -120,14 +120,14 @@ def test_a_dead_gyro_adds_nothing_to_a_crash():
     assert said and all("helmet_bric" not in d.features for d in said)
 
 
-def follow(rate_of, seconds=40):
+def follow(rate_of, seconds=40, joins=True):
     """What one second frames of 100 Hz say at the end, for rates (n, 3) rad/s as a function of time."""
     row = np.zeros(1, gyro.GYRO)
     up = np.array([[0.0, 0.0, 1.0]], np.float32)
     for k in range(seconds):
         counts = np.round(rate_of(k + np.arange(100) / 100) / RAD_S_PER_COUNT).astype(np.int16)
         scale, one = np.full(1, RAD_S_PER_COUNT, np.float32), np.ones(1, np.float32)
-        said = gyro.step(row, counts[None], scale, 100.0, one, up)
+        said = gyro.step(row, counts[None], scale, 100.0, one, up, np.array([joins]))
     return said
 
 
@@ -143,6 +143,18 @@ def about(axis, hz, amplitude_rad_s, bias_rad_s=0.0):
 @pytest.mark.parametrize("hz", [0.3, 0.5, 1.0, 2.0])
 def test_a_head_that_looks_around_yaws_whatever_the_gyro_s_bias(hz):
     assert follow(about(2, hz, 0.4, bias_rad_s=0.1)).yaws[0]
+
+
+def test_v14_a_gyro_s_bias_leaves_no_transient_from_the_first_sample():
+    assert not follow(lambda t: np.full((len(t), 3), 0.8), seconds=1).yaws[0]
+
+
+def test_v15_after_a_gap_the_filters_begin_anew():
+    turned_away = about(2, 0.02, 3.0)
+    assert not follow(lambda t: turned_away(t // 7 * 7), seconds=7, joins=False).yaws[0]
+    steps = lambda t: np.where(t[:, None] // 1 % 2 == 0, 0.8, -0.8) * np.ones(3)  # noqa: E731
+    assert follow(steps).yaws[0], "the same steps in one piece are a head that turns"
+    assert not follow(steps, joins=False).yaws[0], "each beside a hole, nobody knows"
 
 
 @pytest.mark.parametrize("rate", [about(2, 0.02, 0.4), about(2, 15.0, 0.4), about(0, 1.0, 0.4)])
