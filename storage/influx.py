@@ -251,7 +251,7 @@ class InfluxStore:
     def forget(self, helmet: str) -> None:
         """Deletes a helmet's points by the v2 delete API, or by InfluxQL where the server has none (InfluxDB 1).
 
-        InfluxDB 3 knows neither; `StoreError` then says so.
+        InfluxDB 3 has neither, by its documentation; `StoreError` then says so.
         """
         for dtype, measurement in MEASUREMENTS.items():
             try:
@@ -266,13 +266,13 @@ class InfluxStore:
                 if error.status not in (404, 405):
                     raise StoreError(f"{helmet} cannot be forgotten: {self._said(error)}") from None
                 # A server without this address; one without the bucket says the same to the query.
-                list(
-                    self._query(
-                        dtype,
-                        f'DELETE FROM "{measurement}" WHERE "helmet" = {_quoted(helmet)}',  # noqa: S608
-                        method="POST",
-                    )
-                )
+                statement = f'DELETE FROM "{measurement}" WHERE "helmet" = {_quoted(helmet)}'  # noqa: S608
+                try:
+                    list(self._query(dtype, statement, method="POST"))
+                except StoreError as fault:
+                    raise StoreError(
+                        f"{helmet} cannot be forgotten: {fault}; its points go with the bucket's retention"
+                    ) from None
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise StoreError(self._failed(error)) from None
 

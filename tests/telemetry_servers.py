@@ -72,7 +72,8 @@ def raw_samples(
 class Influx1Shim:
     """The v2 write API in front of InfluxDB 1: what InfluxDB 1.8 and later answer, made of 1.6.7.
 
-    `answer_with` makes it answer a status of its own instead; `hang` makes it answer only after a second.
+    `answer_with` makes it answer a status of its own instead; `hang` makes it answer only after a second, `deletes = False`
+    makes it refuse InfluxQL's DELETE.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -80,6 +81,7 @@ class Influx1Shim:
         self.port = free_port()
         self.answer_with: tuple[int, str] | None = None
         self.hang = False
+        self.deletes = True
         self.requests: list[tuple[dict[str, str], dict[str, str]]] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -127,6 +129,8 @@ class Influx1Shim:
     async def _query(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Token {TOKEN}":
             return web.json_response({"error": "unauthorized"}, status=401)
+        if request.method == "POST" and not self.deletes:
+            return web.json_response({"error": "method not allowed"}, status=405)
         url = f"{self.upstream}/query"
         async with self._session.request(request.method, url, params=request.query) as answer:
             return web.Response(
@@ -195,7 +199,7 @@ def influx1(influx1_server: Influx1) -> Iterator[Influx1]:
     """The shared server, with a shim that tells the truth at the beginning of each test."""
     shim = influx1_server.shim
     yield influx1_server
-    shim.answer_with, shim.hang = None, False
+    shim.answer_with, shim.hang, shim.deletes = None, False, True
     shim.requests.clear()
 
 

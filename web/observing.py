@@ -30,7 +30,6 @@ COLUMNS = ("t_us", "boot", "seq", "x_g", "y_g", "z_g", "x_rad_s", "y_rad_s", "z_
 ReadSamples = Callable[[str, int, int, int], Iterable[tuple[Any, ...]]]
 """Helmet, start_us, end_us and limit to rows of `COLUMNS`; raises `SamplesError`."""
 
-_OBSERVATIONS = web.AppKey("observations", Observations)
 
 _log = structlog.get_logger("desk")
 
@@ -43,11 +42,13 @@ class NotHereError(SamplesError):
     """There is no telemetry store that this desk could read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where samples come from."""
+class _Kept:
+    """What an application keeps for these addresses: the table, opened when it starts, and the way to samples."""
 
-    read: ReadSamples
+    observations: Observations
+
+    def __init__(self, read: ReadSamples) -> None:
+        self.read = read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Watch:
     for_s: int = 7200
 
 
-_SOURCE = web.AppKey("samples", _Source)
+_KEPT = web.AppKey("observing", _Kept)
 _WATCH = TypeAdapter(Watch)
 
 
@@ -68,22 +69,22 @@ def nowhere(*_: object) -> Iterable[tuple[Any, ...]]:
 
 def install(app: web.Application, read: ReadSamples) -> None:
     """Gives an application its observations, while it runs, and its way to the samples."""
-    app[_SOURCE] = _Source(read)
+    app[_KEPT] = _Kept(read)
     app.cleanup_ctx.append(_running)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
     desk = app[DESK]
-    app[_OBSERVATIONS] = Observations(Path(desk.config.alerts.path))
+    app[_KEPT].observations = Observations(Path(desk.config.alerts.path))
     await _refresh(app, desk)
     yield
-    app[_OBSERVATIONS].close()
+    app[_KEPT].observations.close()
 
 
 async def _refresh(app: web.Application, desk: Desk) -> dict[str, int]:
     """Reads what is observed now; the pages hear of it where it has changed."""
     now_us = desk.clock.now_us()
-    entries = await asyncio.to_thread(app[_OBSERVATIONS].current, now_us)
+    entries = await asyncio.to_thread(app[_KEPT].observations.current, now_us)
     observed = {entry.helmet: entry.until_us for entry in entries}
     if observed != desk.fleet.observed:
         desk.fleet.observed = observed
@@ -106,7 +107,7 @@ async def begin(request: web.Request, desk: Desk, by: Person) -> web.Response:
     if not 60 <= for_s <= HOURS_MAX * 3600:
         raise Problem(400, f"for_s: must be a whole number of seconds from 60 to {HOURS_MAX * 3600}.")
     helmet, now_us = request.match_info["id"], desk.clock.now_us()
-    observations = request.app[_OBSERVATIONS]
+    observations = request.app[_KEPT].observations
     try:
         await asyncio.to_thread(
             observations.begin, helmet, now_us + for_s * 1_000_000, by.display_name, now_us
@@ -120,7 +121,9 @@ async def begin(request: web.Request, desk: Desk, by: Person) -> web.Response:
 async def end(request: web.Request, desk: Desk, by: Person) -> web.Response:
     """A person ends an observation; 204 as well where there is none."""
     now_us = desk.clock.now_us()
-    await asyncio.to_thread(request.app[_OBSERVATIONS].end, request.match_info["id"], by.display_name, now_us)
+    await asyncio.to_thread(
+        request.app[_KEPT].observations.end, request.match_info["id"], by.display_name, now_us
+    )
     await _refresh(request.app, desk)
     return web.Response(status=204)
 
@@ -132,7 +135,7 @@ async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
 
 async def _answer(request: web.Request, desk: Desk) -> web.Response:
     helmet = request.match_info["id"]
-    trail = await asyncio.to_thread(request.app[_OBSERVATIONS].trail, helmet)
+    trail = await asyncio.to_thread(request.app[_KEPT].observations.trail, helmet)
     now_us = desk.clock.now_us()
     until_us = trail[0].until_us if trail and trail[0].until_us > now_us else None
     return web.json_response(
@@ -151,7 +154,7 @@ async def samples(request: web.Request, desk: Desk, by: Person) -> web.Response:
     from_us = wire.moment(query, "from_us")
     from_us = max(0, to_us - SPAN_US) if from_us is None else from_us
     try:
-        read = partial(request.app[_SOURCE].read, helmet, from_us, to_us, SAMPLES_MAX + 1)
+        read = partial(request.app[_KEPT].read, helmet, from_us, to_us, SAMPLES_MAX + 1)
         rows = await asyncio.to_thread(lambda: [_plain(row) for row in read()])
     except SamplesError as error:
         raise Problem(404 if isinstance(error, NotHereError) else 503, str(error)) from None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from telemetry_servers import T0_US, TOKEN, Influx1, telemetry
+from telemetry_servers import T0_US, TOKEN, Influx1, raw_samples, telemetry
 
 from core import config
 from core.model import TELEMETRY
@@ -282,3 +282,32 @@ def test_every_telemetry_column_is_in_a_line() -> None:
     fields = lines(telemetry([b"x"]))[0].split(" ")[1]
     names = [field.partition("=")[0] for field in fields.split(",")]
     assert sorted(names) == sorted(set(TELEMETRY.names) - {"helmet", "t_us"})
+
+
+def test_samples_go_into_a_bucket_of_their_own_and_check_looks_at_both(
+    influx1: Influx1, connect: Callable[..., Store]
+) -> None:
+    frames, raw = influx1.database(), influx1.database()
+    store = connect(influx1.shim.url, frames, samples_bucket=raw)
+    store.write(fleet(3))
+    assert store.write(raw_samples(b"SF-000001")).kind == "accepted"
+    for database, measurement in ((frames, "helmet"), (raw, "samples")):
+        [series] = influx1.execute(f"SHOW MEASUREMENTS ON {database}")["series"]
+        assert series["values"] == [[measurement]]
+    assert f"bucket {frames} and {raw}" in store.check()
+    assert len(store.samples("SF-000001", *FOREVER)) == 100
+    store.forget("SF-000001")
+    assert len(store.samples("SF-000001", *FOREVER)) == 0
+    assert store.count() == 2
+    store = connect(influx1.shim.url, frames, samples_bucket="missing")
+    assert store.write(fleet(3)).kind == "accepted"
+    assert store.write(raw_samples(b"SF-000001")).kind == "refused"
+    with pytest.raises(StoreError, match="not found"):
+        store.check()
+
+
+def test_a_server_without_any_way_to_delete_says_so(influx1: Influx1, connect: Callable[..., Store]) -> None:
+    store = connect(influx1.shim.url, influx1.database())
+    influx1.shim.deletes = False
+    with pytest.raises(StoreError, match=r"SF-000001 cannot be forgotten: .* the bucket's retention"):
+        store.forget("SF-000001")
