@@ -1,4 +1,7 @@
-"""Channel classes: coefficients, attenuation, no transient, and no claim a slow part cannot make."""
+"""Channel classes: coefficients, attenuation, no transient, and no claim a slow part cannot make.
+
+Verification cases: V11, V12, V14.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""The fatigue clock (docs/detection.md, Duty): what tires, what rests, and that the order of data does not matter."""
+"""The fatigue clock (docs/detection.md, Duty): what tires, what rests, and that the order of data does not matter.
+
+Verification cases: V43, V44, V45.
+"""
 
 import os
 import time

@@ -1,4 +1,7 @@
-"""What must hold for every stream: chunking, batching, order and repetition change nothing."""
+"""What must hold for every stream: chunking, batching, order and repetition change nothing.
+
+Verification cases: V13, V15, V28, V29.
+"""
 
 from dataclasses import replace
 

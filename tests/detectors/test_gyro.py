@@ -1,4 +1,7 @@
-"""What a gyroscope adds: rotation in the features of a crash, evidence of wear, and nothing where it is dead."""
+"""What a gyroscope adds: rotation in the features of a crash, evidence of wear, and nothing where it is dead.
+
+Verification cases: V13, V14, V15.
+"""
 
 from dataclasses import replace
 

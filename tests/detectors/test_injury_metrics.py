@@ -1,4 +1,7 @@
-"""Injury metrics against brute force, closed forms (docs/detection.md) and implementations known to be wrong."""
+"""Injury metrics against brute force, closed forms (docs/detection.md) and implementations known to be wrong.
+
+Verification cases: V1, V2, V3, V4, V5, V6, V7, V8, V9, V10.
+"""
 
 import itertools
 

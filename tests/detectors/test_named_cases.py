@@ -1,4 +1,7 @@
-"""Verification cases of filters, wear and health that need a whole fleet or a physical drop, by their numbers."""
+"""Verification cases of filters, wear and health that need a whole fleet or a physical drop, by their numbers.
+
+Verification cases: V9, V22, V35, V37, V40, V42.
+"""
 
 import copy
 import time

@@ -1,4 +1,7 @@
-"""Rides without the helmet on, where they are to be reported: filed, told to the rider, never an alarm."""
+"""Rides without the helmet on, where they are to be reported: filed, told to the rider, never an alarm.
+
+Verification cases: V41.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Sensors that lie are masked and counted; a burst over the whole fleet hides nothing severe."""
+"""Sensors that lie are masked and counted; a burst over the whole fleet hides nothing severe.
+
+Verification cases: V32, V33, V34, V35, V37.
+"""
 
 from dataclasses import replace
 
