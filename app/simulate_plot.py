@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ingest.codec import Message, decode_motion, parse_topic
 from simulator.ledger import Ledger
-from simulator.scenario_file import ScenarioFile
+from simulator.scenario import Scenario
 from simulator.tape import Tape
 
 _PANELS = 8
@@ -19,7 +19,7 @@ _INK, _TRUTH, _DECIDED = "#24405c", "#2a7f3f", "#b3261e"
 
 
 def draw(
-    file: ScenarioFile,
+    scenario: Scenario,
     ledger: Ledger,
     alerts: list[dict[str, Any]],
     start_us: int,
@@ -29,7 +29,7 @@ def draw(
     """Writes a picture with one panel for each of up to eight happenings and alerts, alerts first."""
     moments = _moments(ledger, alerts)
     figure = matplotlib.figure.Figure(figsize=(11, 1.2 + 2.1 * max(1, len(moments))), layout="constrained")
-    figure.suptitle(f"{file.name} (simulated; seed {file.seed})", fontsize=12)
+    figure.suptitle(f"{scenario.name} (simulated; seed {scenario.seed})", fontsize=12)
     if not moments:
         figure.text(0.5, 0.4, "nothing happened and nothing was alerted", ha="center")
     axes: list[Axes] = [figure.add_subplot(len(moments), 1, k + 1) for k in range(len(moments))]

@@ -1,6 +1,7 @@
 """Runs a scenario against a broker, worker and desk of its own and holds what came out against what was expected."""
 
 import contextlib
+import statistics
 import tempfile
 import threading
 import time
@@ -29,6 +30,8 @@ from simulator.scenario_file import LIBRARY, ExpectedAlert, ScenarioFile, find_s
 _SETTLE_S = 14.0
 """Simulated time after the last frame: the last decision is due 10 s after an impact, silence 3 s."""
 _LOST_SHOWN = 5
+_SLOW_S = 2.0
+"""Simulated time from frame to alert above which times say more about the machine than about the system."""
 _DELIVERED_S = 20.0
 """Real seconds that store and desk may need to take everything."""
 
@@ -55,6 +58,8 @@ class Outcome:
     alerts: list[dict[str, Any]]
     """Of the scenario's helmets, each with its `detections`."""
     account: Account
+    speed: float = 1.0
+    """How many times as fast as real time it ran."""
     report: list[str] = field(default_factory=list)
     """One line for each expectation that was not met; empty where all were."""
 
@@ -119,7 +124,7 @@ def run_scenario(
     alerts = [a for a in desk.alerts() if a["helmet"].startswith(prefix)]
     for alert in alerts:
         alert["detections"] = desk.get(f"/api/v1/alerts/{alert['id']}")["detections"]
-    outcome = Outcome(file, summary, truth, alerts, account)
+    outcome = Outcome(file, summary, truth, alerts, account, clock.scale)
     return replace(outcome, report=judge(outcome))
 
 
@@ -152,6 +157,12 @@ def judge(outcome: Outcome) -> list[str]:
     if len(others) > expect.other_alerts:
         report += [_unexpected(a, outcome) for a in others]
     account = outcome.account
+    slow_s = statistics.median(account.latency_ms) / 1000 if account.latency_ms else 0.0
+    if report and slow_s * outcome.speed > _SLOW_S:
+        report.append(
+            f"  (this machine took {slow_s:.1f} real seconds from frame to alert: too slow for {outcome.speed:g} times "
+            "real time; try a lower --speed)"
+        )
     if len(account.lost) > expect.lost_frames:
         shown = account.lost[:_LOST_SHOWN]
         report += [f"- frame {seq} of {helmet} (boot {boot}) is lost" for helmet, boot, seq in shown]
@@ -213,6 +224,8 @@ def command(name: str, options: Options, stop: threading.Event) -> None:
     """`helmetwatch simulate SCENARIO`: runs, reports, and exits with 1 where expectations are not met."""
     file = find_scenario(name)
     console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(f"{file.name}: starting a broker, a worker and a desk of its own", style="dim")
     with tempfile.TemporaryDirectory(prefix="helmetwatch-scenario-") as made:
         folder = Path(made)
         record = options.record or (folder / "run.tape" if options.plot else None)
@@ -225,7 +238,10 @@ def command(name: str, options: Options, stop: threading.Event) -> None:
 
                 def show(progress: Progress) -> None:
                     if console.is_terminal:
-                        live.update(fleet_table(scenario, progress, time.monotonic() - began), refresh=True)
+                        live.update(
+                            fleet_table(scenario, progress, time.monotonic() - began, file.duration_s),
+                            refresh=True,
+                        )
 
                 outcome = run_scenario(
                     file,
@@ -241,7 +257,7 @@ def command(name: str, options: Options, stop: threading.Event) -> None:
         except StackError as error:
             raise fail(str(error)) from None
         if options.plot and record:
-            draw(outcome.file, outcome.ledger, outcome.alerts, outcome.summary.start_us, record, options.plot)
+            draw(scenario, outcome.ledger, outcome.alerts, outcome.summary.start_us, record, options.plot)
     _print(outcome, options.as_json)
     if stop.is_set():
         raise fail("stopped before the end: nothing can be said about the expectations")

@@ -27,7 +27,7 @@ _BEFORE_S, _AFTER_S = 2.0, 12.0
 """How much of a recorded crash is used around its impact: the fall before it, and the lying after it."""
 _TAIL_S = 9.5
 """How long after the impact the motion lasts at least; a recording that ends sooner lies on as it ended."""
-_FADE_S = 0.2
+_FADE_S, _PULSE_FADE_S = 0.2, 0.03
 _LOOK_S = 0.5
 """How much of a recording's beginning and end says which way is up there."""
 
@@ -97,6 +97,8 @@ def fine(x: npt.NDArray[np.floating], fs_hz: float) -> Array:
 def _pulse(recording: Recording, then: Then, rng: np.random.Generator) -> Motion:
     """A recorded impact without gravity, in place of the simulated pulse of a head strike."""
     pulse = fine(recording.uniform().acc_g, recording.fs_hz) @ _any_turn(rng).T
+    # A recording that was cut off in the middle of the motion would end in a step that nobody felt.
+    pulse *= np.minimum(1.0, (len(pulse) - np.arange(len(pulse))) / (_PULSE_FADE_S * FINE_HZ))[:, None]
     peak = int(np.argmax(np.linalg.norm(pulse, axis=1)))
     if then == "go_on":
         n = max(len(pulse), int(1.0 * FINE_HZ))

@@ -86,6 +86,15 @@ def test_a_lost_frame_and_a_fault_that_nobody_counted_are_differences() -> None:
     assert judge(strict) == ["- rejected messages: 0, expected at least 4"]
 
 
+def test_a_machine_that_is_too_slow_for_the_speed_is_said_beside_the_differences() -> None:
+    late = [alert(1, 10, alerted_us=START_US + 40_000_000), GOOD[1]]
+    report = judge(replace(outcome(late, latency_ms=[2500.0, 3000.0]), speed=10.0))
+    assert "alerted after 30.0 s" in report[0]
+    assert "took 2.8 real seconds" in report[1]
+    assert len(judge(replace(outcome(late, latency_ms=[25.0]), speed=10.0))) == 1
+    assert judge(replace(outcome(GOOD, latency_ms=[2500.0]), speed=10.0)) == []
+
+
 def test_an_event_that_never_happened_does_not_pass_in_silence() -> None:
     empty = replace(outcome([]), ledger=Ledger())
     assert judge(empty) == ["- fall: it never happened, so nothing could be expected"]
@@ -98,7 +107,15 @@ def test_durations_are_written_as_people_write_them(text: str, seconds: float) -
 
 def test_the_live_view_shows_rates_acknowledgements_latency_and_faults() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(fleet_table(FILE.scenario(), PROGRESS, 30.0))
+    console.print(fleet_table(FILE.scenario(), PROGRESS, 30.0, 90.0))
     text = console.export_text()
-    for words in ("two falls", "180 (100.0 %)", "a real second", "PUBACK, median", "2.0 ms", "loss 3"):
+    for words in (
+        "two falls",
+        "60 of 90 s",
+        "180 (100.0 %)",
+        "a real second",
+        "PUBACK, median",
+        "2.0 ms",
+        "faults: loss 3",
+    ):
         assert words in text
