@@ -12,7 +12,13 @@ import numpy as np
 from simulator.recordings import Recording
 
 _MOST = 12
-_COLOURS = {"head_strike": "#c0392b", "fall": "#d35400", "helmet_lost": "#8e44ad", "sos": "#c0392b"}
+_COLOURS = {
+    "head_strike": "#c0392b",
+    "fall": "#d35400",
+    "helmet_lost": "#8e44ad",
+    "sos": "#c0392b",
+    "not_worn": "#7f8c8d",
+}
 
 
 def draw(recordings: list[Recording], alerts: list[dict[str, Any]], path: Path) -> None:
