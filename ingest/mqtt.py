@@ -12,7 +12,7 @@ import random
 import ssl
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -25,6 +25,7 @@ from core import metrics
 from core.clock import Clock
 from core.config import ConfigError, Ingest, Tls, secret
 from ingest.codec import Message
+from ingest.inbox import Delivery, Inbox
 from ingest.mqtt_reasons import REASONS
 
 log = structlog.get_logger()
@@ -43,15 +44,6 @@ _DROPPED = "$SYS/broker/publish/messages/dropped"
 """How many messages mosquitto has dropped for any client since it started."""
 
 
-class Delivery(NamedTuple):
-    """A message on its way through the worker, with what is needed to acknowledge it."""
-
-    message: Message
-    mid: int
-    qos: int
-    connection: int
-
-
 class Subscriber:
     """Keeps one persistent MQTT session and fills `inbox`, in order of arrival.
 
@@ -60,7 +52,7 @@ class Subscriber:
     """
 
     def __init__(self, config: Ingest, clock: Clock) -> None:
-        self.inbox: queue.Queue[Delivery] = queue.Queue(config.mqtt.queue_size)
+        self.inbox = Inbox(config.mqtt.queue_size)
         self.failed = threading.Event()
         self.connected = threading.Event()
         self._client_id = f"helmetwatch-{config.worker}"

@@ -1,6 +1,5 @@
 """The worker's loop: drain, decode, detect, commit, acknowledge, many times a second."""
 
-import queue
 import sqlite3
 import threading
 import time
@@ -19,7 +18,7 @@ from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
 from ingest.journal_file import JournalError, is_damage
 from ingest.messages import Messages
-from ingest.mqtt import Delivery, Subscriber
+from ingest.mqtt import Subscriber
 from ingest.observed import Observed
 from ingest.pipeline import Pipeline, stage
 from ingest.relay import DeskRelay, State, StoreRelay
@@ -109,7 +108,7 @@ class Worker:
 
     def turn(self, stop: threading.Event) -> int:
         """One turn of the loop; returns how many messages it took."""
-        deliveries = self._drain()
+        deliveries = self._subscriber.inbox.take(_DRAIN_MAX)
         metrics.QUEUE.set(self._subscriber.inbox.qsize())
         self._count_network_cpu()
         tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
@@ -169,16 +168,6 @@ class Worker:
             messages += len(block)
         if messages:
             log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
-
-    def _drain(self) -> list[Delivery]:
-        deliveries: list[Delivery] = []
-        inbox = self._subscriber.inbox
-        try:
-            while len(deliveries) < _DRAIN_MAX:
-                deliveries.append(inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return deliveries
 
     def _commit(self, tick: Tick, stop: threading.Event) -> bool:
         """Commits a tick, however long the disk refuses; nothing is acknowledged meanwhile."""
