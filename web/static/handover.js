@@ -97,7 +97,7 @@ function list(alerts, told = []) {
     severityBadge(alert), h("a", { href: `#alert=${alert.id}` }, h("b", {}, who(alert)), " ", term("kind", alert.kind)),
     phoneLink(alert.rider), tags(alert), ageOf(alert.occurred_us),
     alert.state === "acknowledged" && ticking(() => t("touched", { span: age(touched_us(alert)) }), { class: "muted" }),
-    told[i] && h("span", { class: "warn" }, t("told_at", { tier: told[i].tier + 1, clock: clock(told[i].told_us), to: told[i].people.join(t("comma")) })),
+    told[i] && h("span", { class: "warn" }, t(told[i].people.length ? "told_at" : "told_tier", { tier: told[i].tier + 1, clock: clock(told[i].told_us), to: told[i].people.join(t("comma")) })),
     alert.owner && h("span", { class: "owner" }, alert.owner))),
   alerts.length > LISTED && h("li", { class: "muted" }, t("not_listed", { n: alerts.length - LISTED })));
 }

@@ -103,8 +103,8 @@ export class HelmetTable {
       h("td", { class: helmet.worn === 1 ? "worn no" : "" }, term("worn", helmet.worn)),
       h("td", { class: "number" }, helmet.speed_mps === null || state === "offline" ? "–" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h`),
       h("td", { class: `number ${long ? "bad-words" : ""}` }, t("ago", { span: span((now - helmet.received_us) / 1e6) })),
-      h("td", { class: "faults" }, helmet.faults.length ? h("span", { class: "bad-words" }, faultWords(helmet)) : "",
+      h("td", { class: "faults" }, h("span", {}, helmet.faults.length ? h("span", { class: "bad-words" }, faultWords(helmet)) : "",
         this.#store.observed[helmet.helmet] > now && h("span", { class: "tag late" }, t("observed")),
-        h("button", { type: "button", class: "link", "data-details": helmet.helmet, "aria-label": `${t("details")} ${helmet.helmet}`, onclick: () => this.#details(helmet) }, t("details"))));
+        h("button", { type: "button", class: "link", "data-details": helmet.helmet, "aria-label": `${t("details")} ${helmet.helmet}`, onclick: () => this.#details(helmet) }, t("details")))));
   }
 }

@@ -111,6 +111,7 @@ export const VIEW_WORDS = {
   hand_escalated: ["已升级仍无人认领（{n}）", "Escalated, still nobody ({n})"],
   hand_escalated_none: ["没有升级的报警。", "None was escalated."],
   told_at: ["第 {tier} 级 {clock} 已通知 {to}", "tier {tier} told at {clock}: {to}"],
+  told_tier: ["第 {tier} 级 {clock} 已通知", "tier {tier} told at {clock}"],
   silences: ["静音维护", "Maintenance"],
   silences_hint: ["一段时间内，不发送这些头盔的轻微、中等报警和离线消息。严重、危急和 SOS 照发；本页照常显示全部报警。", "For a while, messages about minor and moderate alerts and about offline helmets are held back. Serious, critical and SOS always go out, and this page shows every alert."],
   silences_none: ["现在没有静音。", "Nothing is held back now."],
