@@ -10,42 +10,27 @@ from typing import Literal
 
 import numpy as np
 
-from simulator import city, handling, impacts, mishaps
+from simulator import befalls, city, handling, impacts
+from simulator.befalls import OBSTACLES, ON_THE_WAY, Activity
 from simulator.everyday import BOX, HANDLEBAR, HEAD, PENDULUM_SHOWS
 from simulator.legs import Pace, set_off, speed_at, stand_here
-from simulator.motion import CARGO, RIDER, VEHICLES, Array, Obstacle
+from simulator.motion import CARGO, RIDER, VEHICLES, Array
 from simulator.mount import LINER, MOUNTS
 from simulator.overlays import Overlay, laid, straightened
 from simulator.pulses import Motion
 from simulator.scenario import Happening, Scenario
 from simulator.sensor import Part
 
-Activity = Literal["ride", "walk", "stand", "park", "lie"]
-
 _AHEAD_S = 120.0
 """How long before a happening the rider gets ready for it: longer than any leg with its stop."""
 _LEAD_S = 2.6
 """How long before an impact its motion is prepared: longer than any lead-in and frame."""
 
-_NEEDS: dict[str, Activity] = {
-    "drop": "park",
-    "table": "park",
-    "washing": "park",
-    "door": "walk",
-    "stand_up": "stand",
-}
-_OBSTACLES: dict[str, Obstacle] = {"bump": "bump", "pothole": "pothole", "kerb": "kerb"}
 _OBSTACLE_GAP_S = 1.0
 """Between two obstacles of a script: closer ones would be taken at once, as no road has them."""
 _BRAKING_MPS2 = 6.0
 _REST_S = 2.0
 """How long after an impact the helmet counts as lying; the impact's motion goes on for longer than that."""
-_ON_THE_WAY = {"sos", "ok"}
-
-
-def _needs(h: Happening) -> Activity:
-    """What the rider must be doing for it to happen."""
-    return h.splice.into if h.splice else _NEEDS.get(h.kind, "ride")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +126,8 @@ class Rider:
         for h in self._due:
             if h.t_s - t_s > _AHEAD_S:
                 return None
-            if h.kind not in _ON_THE_WAY:
-                return _needs(h)
+            if h.kind not in ON_THE_WAY:
+                return befalls.needs(h)
         return None
 
     def _go_on(self, t_s: float, wanted: Activity | None) -> None:
@@ -251,24 +236,27 @@ class Rider:
         if t_s < h.t_s - _LEAD_S:
             return
         number = self._happened
-        if h.kind in _ON_THE_WAY:
+        if h.kind in ON_THE_WAY:
             self.said.append((h.t_s, "sos" if h.kind == "sos" else "ok"))
             impact_s = h.t_s
         else:
-            motion = self._motion(h, np.random.default_rng((*self._seed, number)), t_s)
-            impact_s = max(h.t_s, t_s + motion.impact_s + 0.05)
-            needs = _needs(h)
-            if self.activity != needs or (needs == "ride" and self._speed(impact_s) < 4):
+            needs = befalls.needs(h)
+            if self.activity != needs:
                 return  # not in a position for it: tried again with the next frame
+            rng, v = np.random.default_rng((*self._seed, number)), self._speed(max(h.t_s, t_s))
+            motion = befalls.motion(h, rng, v, VEHICLES[int(self._row["vehicle"])], self._sits)
+            impact_s = max(h.t_s, t_s + motion.impact_s + 0.05)
+            if needs == "ride" and self._speed(impact_s) < 4:
+                return
             if (h.kind == "brake" or motion.then != "go_on") and self._row["halt_s"] < impact_s:
                 return  # who is braking already cannot come to a stand a second time
-            if h.kind in _OBSTACLES and impact_s < self._obstacle_s + _OBSTACLE_GAP_S:
+            if h.kind in OBSTACLES and impact_s < self._obstacle_s + _OBSTACLE_GAP_S:
                 return  # the wheel is still in the one before
             self._up_after_s = h.up_after_s
             self._strike(impact_s, motion)
             if h.kind == "brake":
                 self._stop_hard(impact_s)
-            if h.kind in _OBSTACLES:
+            if h.kind in OBSTACLES:
                 self._obstacle_s = impact_s
         self._due.pop(0)
         self._happened += 1
@@ -276,16 +264,6 @@ class Rider:
             self.truths.append(Truth(impact_s, h.name, h.expected))
         if h.ok_after_s is not None:
             self.said.append((impact_s + h.ok_after_s, "ok"))
-
-    def _motion(self, h: Happening, rng: np.random.Generator, t_s: float) -> Motion:
-        if h.splice:
-            return h.splice.motion(rng)
-        if h.kind in _OBSTACLES:
-            v = max(2.0, self._speed(max(h.t_s, t_s)))
-            return impacts.rough_spot(rng, v, VEHICLES[int(self._row["vehicle"])], _OBSTACLES[h.kind])
-        if h.kind in mishaps.ON_THE_HEAD:
-            return mishaps.ON_THE_HEAD[h.kind](rng, self._sits)
-        return mishaps.KINDS[h.kind](rng)
 
     def _stop_hard(self, at_s: float) -> None:
         """To a stand from `at_s` on, three seconds of waiting, then the next leg."""

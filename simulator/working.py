@@ -5,12 +5,13 @@ import math
 import numpy as np
 
 from simulator import city, handling
+from simulator.befalls import Activity
 from simulator.day import Day, Shift, Task
 from simulator.everyday import HANDLEBAR, HEAD
 from simulator.legs import Pace, set_off, stand_here
 from simulator.motion import Array
 from simulator.pulses import Motion
-from simulator.rider import Activity, Rider
+from simulator.rider import Rider
 from simulator.scenario import Happening, Scenario
 from simulator.sensor import Part
 
