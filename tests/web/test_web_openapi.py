@@ -1,24 +1,19 @@
 """The served OpenAPI document is the desk's, and no request that it describes, or mangles, is answered with a 500."""
 
-import asyncio
-import http.client
 import json
 import re
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running_desk import START_US, TOKEN, book_with_people, desk, detection, helmet, report
+from running_desk import TOKEN
+from served_desk import Server, served
 
-from core.clock import ManualClock
-from core.model import Position
 from web.openapi import OPERATIONS, document
 from web.routes import routes
 
@@ -106,55 +101,10 @@ def requests(draw: st.DrawFn, key: str) -> tuple[str, str, bytes | None, str]:
     return method, path, body, draw(st.sampled_from(["application/json"] * 9 + ["text/plain"]))
 
 
-class Server:
-    """A desk in a thread of its own, and a person and a worker who call it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ready, self.stop = folder, threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self.thread.start()
-        assert self.ready.wait(20)
-
-    async def _run(self) -> None:
-        book, self.passwords = book_with_people()
-        (self.folder / "alerts.db").write_bytes(book)
-        (self.folder / "riders.csv").write_text("helmet,name,phone,first_aid\nSF-000001,A,1,yes\n")
-        alerts = {"riders_file": str(self.folder / "riders.csv")}
-        async with desk(self.folder, ManualClock(START_US), self.passwords, alerts=alerts) as running:
-            self.address = urlsplit(running.url).netloc
-            await running.tell(detection(position=Position(22.5, 114.0, 1.0, 1.0), helmet="SF-000002"))
-            await running.report(report(helmet()))
-            self.ready.set()
-            await asyncio.to_thread(self.stop.wait)
-
-    def call(
-        self, method: str, path: str, body: bytes | None, kind: str, **headers: str
-    ) -> tuple[int, str, bytes, str]:
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        try:
-            connection.request(
-                method, path, body, {"Content-Type": kind} | headers if body is not None else headers
-            )
-            answer = connection.getresponse()
-            kind = answer.headers.get_content_type()
-            return answer.status, kind, answer.read(), answer.headers.get("Set-Cookie", "")
-        finally:
-            connection.close()
-
-    def cookie(self) -> str:
-        body = json.dumps({"name": "wang", "password": self.passwords["wang"]}).encode()
-        status, _, _, cookie = self.call("POST", "/api/v1/session", body, "application/json")
-        assert status == 200
-        return cookie.partition(";")[0]
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as name:
-        running = Server(Path(name))
+    with served() as running:
         yield running
-        running.stop.set()
-        running.thread.join()
 
 
 @pytest.fixture(scope="module")
