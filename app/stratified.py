@@ -16,7 +16,7 @@ from scipy.stats import beta, genpareto
 from app.trials import Clips, MakeMotion, Said, Situation, make, run
 from core.config import Detection as Params
 from core.model import G0, Detection, Stage, Worn
-from detectors import features
+from detectors import features, rules
 from detectors.window import Window
 from simulator import impacts, mishaps
 from simulator.impacts import Motion
@@ -148,7 +148,7 @@ def _stands(said: list[Detection]) -> bool:
 
 
 def _score(clips: Clips, k: int, p: Params, fast: bool) -> float:
-    """The larger of two margins: of a head strike (peak, Δv, and turn unless `fast`) and of a fall (violence, turn)."""
+    """The largest of the margins to `detectors.rules`: a head strike (turned unless `fast`), a hard and a gentle fall."""
     part, acc = clips.part, clips.acc[k]
     window = Window(0, acc, np.zeros(len(acc), np.bool_), part.rate_hz, part.g_per_count)
     start = round((clips.impact_s[k] - 0.3) * part.rate_hz)
@@ -157,10 +157,13 @@ def _score(clips: Clips, k: int, p: Params, fast: bool) -> float:
     up = features.rest(window, at).up_g
     f = features.shock(window, at, len(acc), up, part.full_scale_g)
     after = features.aftermath(window, at, at + round(3.5 * part.rate_hz), up)
-    turn = max((v for n, v in after.items() if n.startswith("tilt") and v == v), default=0.0)
-    strike = min(f["peak_g"] / p.strike_g, f["dv20_mps"] / p.strike_dv20_mps)
-    fall = min(f["violence_g"] / p.fall_violence_g, turn / p.tilt_deg)
-    return max(strike if fast else min(strike, turn / p.tilt_deg), fall)
+    turn = {name: v for name, v in after.items() if name.startswith("tilt") and v == v}
+    kept = min(max(turn.values(), default=0.0), turn.get("tilt_deg", 0.0)) / p.tilt_deg
+    at_once, for_long = (turn.get(name, 0.0) / rules.LYING_DEG for name in ("tilt_early_deg", "tilt_3s_deg"))
+    strike = rules.strike_margin(f, p)
+    hard = min(f["violence_g"] / p.hard_violence_g, f["peak_g"] / rules.HARD_PEAK_G)
+    gentle = f["violence_g"] / p.fall_violence_g
+    return max(strike if fast else min(strike, kept), min(hard, max(at_once, kept)), min(gentle, for_long))
 
 
 def _beyond(scores: Array) -> float:

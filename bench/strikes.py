@@ -32,6 +32,7 @@ _MOVING = (0.2, 0.8)
 """Rides begin and end with handling; this share of each is riding."""
 _SETTLED_S = 1.0
 """From so long after its peak on, an acted fall lies."""
+_LIES_S, _LIES_COS = 3.0, 0.7
 _FADE_S = 0.15
 
 Array = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ class Material:
         self.impacts = list(read(data / "head_impacts_lab"))
         need_s = (_BEFORE_S + _AFTER_S) / (_MOVING[1] - _MOVING[0])
         self.rides = [r for r in read(data / "byu_escooter_rides") if r.duration_s > need_s]
-        self.falls = [r for r in read(data / "sfu_imu") if r.label == "fall" and _lying_s(r) >= 3]
+        self.falls = [r for r in read(data / "sfu_imu") if r.label == "fall" and _lies(r)]
 
     def trial(self, rng: np.random.Generator, lies: bool) -> Array:
         """(N, 3) g at 3,200 Hz with a strike after 12 s; after it the helmet lies, or rides on."""
@@ -101,8 +102,14 @@ class Material:
         f[at:] = (1 - share) * f[at:] + share * rest
 
 
-def _lying_s(r: Recording) -> float:
-    return r.duration_s - float(np.argmax(np.square(r.acc_g).sum(1))) / r.fs_hz - _SETTLED_S
+def _lies(r: Recording) -> bool:
+    """Whether it ends lying, for long enough to go on with: a few people sit up at once."""
+    peak = int(np.argmax(np.square(r.acc_g).sum(1)))
+    rest = r.acc_g[peak + round(_SETTLED_S * r.fs_hz) :]
+    if len(rest) < _LIES_S * r.fs_hz:
+        return False
+    before, after = r.acc_g[: max(1, peak - round(2 * r.fs_hz))].mean(0), rest.mean(0)
+    return float(before @ after / np.linalg.norm(before) / np.linalg.norm(after)) < _LIES_COS
 
 
 def _onto(source: npt.NDArray[np.floating], target: Array, rng: np.random.Generator) -> Array:

@@ -110,6 +110,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
     hit = window.g(at, at + 1)
     beside = np.concatenate([window.g(at - 1, at), window.g(at + 1, at + 2)])
     size = np.sqrt(np.square(free).sum(-1))
+    width = _width(size)
     out = {
         "peak_g": float(np.sqrt(np.square(hit).sum())),
         "helmet_pla_g": float(injury.pla_g(free)),
@@ -119,7 +120,8 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "violence_g": violence_g(window, at, end),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
-        "hidden_clip": float(largest > 0.55 * full_scale_g and _width(size) <= 3 and full_scale_g <= 32),
+        "width_s": width / fs,
+        "hidden_clip": float(largest > 0.55 * full_scale_g and width <= 3 and full_scale_g <= 32),
         "around_g": _around_g(window, at, end),
         "lone_sample": float(
             len(beside) == 2 and float(np.sqrt(np.square(beside - up_g).sum(-1)).max()) < 0.15 * size.max()

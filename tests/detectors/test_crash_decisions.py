@@ -74,6 +74,39 @@ def test_who_stumbles_and_bends_for_two_seconds_has_not_fallen(peak_g, bend_deg)
     assert all(i.confirmed_at_s is None for i in found)
 
 
+def struck_upright(gait_hz=0.0, after_hz=0.0):
+    """A sharp blow on a ride, or on a walk; then upright and motionless, or walking on."""
+    rng = np.random.default_rng(5)
+    steps = [
+        0.25 * np.sin(2 * np.pi * hz * np.arange(n) / 100) for hz, n in ((gait_hz, 800), (after_hz, 1200))
+    ]
+    before = ride(8, rng, 0.02 if gait_hz else 0.2)
+    acc = np.concatenate([before, np.array([0.0, 0.0, 1.0]) + rng.normal(0, 0.008, (1200, 3))])
+    acc[:, 2] += np.concatenate(steps)
+    acc[800:804] += blow(22.0, 0.04)
+    return detect_recording(to_counts(acc) * SCALE_G, 100, full_scale_g=16)
+
+
+def test_a_strike_that_ends_a_ride_is_confirmed_at_ten_seconds_also_of_who_sits_upright():
+    (found,) = struck_upright()
+    assert found.fast_at_s is not None and found.cancelled_at_s is None
+    assert found.confirmed_at_s == pytest.approx(found.t_s + 10, abs=0.1)
+
+
+def test_who_stands_still_after_a_blow_on_foot_is_not_confirmed():
+    assert all(i.confirmed_at_s is None for i in struck_upright(gait_hz=2.0))
+
+
+def test_who_walks_on_after_a_blow_on_a_ride_takes_it_back():
+    assert all(i.cancelled_at_s is not None for i in struck_upright(after_hz=2.0))
+
+
+@pytest.mark.parametrize("peak_g, found", [(14.0, False), (20.0, True)])
+def test_a_wide_blow_is_a_kerb_unless_no_road_gives_its_peak(peak_g, found):
+    said = run(crash(peak_g=peak_g, width_s=0.12, after="ride"))
+    assert any(d.kind == Kind.HEAD_STRIKE for d in said) == found
+
+
 @pytest.mark.parametrize("peak_g", [3.5, 5.0])
 def test_who_stays_down_has(peak_g):
     (found,) = detect_recording(stumble(peak_g, 80, bent_s=12) * SCALE_G, 100, full_scale_g=16)
@@ -230,7 +263,7 @@ def test_seconds_of_a_recording_survive_irregular_times():
 
 @pytest.mark.parametrize("lead_s", [0.6, 1.2, 1.7])
 def test_a_strike_inside_the_aftermath_of_a_bump_does_not_confirm_the_bump(lead_s):
-    case = crash(peak_g=15.5, width_s=0.1, after="ride")
+    case = crash(peak_g=15.5, width_s=0.06, after="ride")
     counts = case.counts.copy()
     at = case.impact - round(lead_s * 100)
     counts[at : at + 8] += to_counts(blow(5.0, 0.08))

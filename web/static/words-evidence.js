@@ -43,6 +43,7 @@ export const EVIDENCE_WORDS = {
   "point.riding": ["之前是否骑行", "Riding before, or not"],
   "point.worn": ["是否佩戴", "Worn, or not"],
   "point.still": ["之后一动不动", "Motionless after"],
+  "point.stopped": ["骑行因撞击而停止", "The blow ended the ride"],
   "point.moving": ["直立并在动", "Upright and moving"],
   "point.rides_on": ["继续骑行", "Rides on"],
   "point.free_fall": ["没骑行时自由落体", "Free fall while not riding"],
