@@ -214,6 +214,10 @@ OPERATIONS: dict[str, Operation] = {
         "The cities and stations of the riders",
         answer=_object(cities=_list(_TEXT), stations=_list(_object(city=_TEXT, station=_TEXT))),
     ),
+    "GET /api/v1/registers": Operation(
+        "The files of riders and places, and what is wrong with them",
+        answer=_object(riders=_INTEGER, places=_INTEGER, faults=_list(_TEXT), more_faults=_INTEGER),
+    ),
     "GET /api/v1/silences": Operation(
         "Silences of today and those that last", answer=_object(silences=_list(_SILENCE))
     ),

@@ -20,6 +20,8 @@ class Registers:
         self._riders_file, self._places_file = config.riders_file, config.places_file
         self._seen = self._stamps()
         self._riders, self.places = self._read()
+        self.faults: list[str] = []
+        """What is wrong with the files as they are now, one line each; the last good ones are in use then."""
 
     @property
     def riders(self) -> dict[str, Rider]:
@@ -43,10 +45,12 @@ class Registers:
         try:
             self._riders, self.places = self._read()
         except ConfigError as error:
+            self.faults = error.faults
             _log.error(
                 "desk.file_refused", faults=len(error.faults), hint="helmetwatch check names the lines"
             )
             return False
+        self.faults = []
         _log.info("desk.files_taken", riders=len(self.riders), places=len(self.places))
         return True
 

@@ -47,6 +47,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/handover", person(shift.handover)),
         web.get("/api/v1/people", person(shift.people)),
         web.get("/api/v1/places", person(shift.places)),
+        web.get("/api/v1/registers", person(shift.registers)),
         web.get("/api/v1/silences", person(silencing.show)),
         web.post("/api/v1/silences", person(silencing.begin)),
         web.post("/api/v1/silences/preview", person(silencing.preview)),

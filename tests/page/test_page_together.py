@@ -199,3 +199,25 @@ def test_a_silence_shows_what_it_covers_before_it_begins_and_can_be_ended(
     page.click(".silences button")
     expect(page.locator(".silences")).to_contain_text("现在没有静音")
     expect(page.locator('[data-fact="silenced"]')).to_be_hidden()
+
+
+def test_a_faulty_file_of_riders_is_told_by_its_lines_and_the_last_good_one_stays(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(cities)
+    page.click('.tab[data-view="channels"]')
+    known = page.locator("#registers")
+    expect(known).to_contain_text("已登记 2 名骑手、2 个站点和 AED")
+    riders = Path(cities.config.alerts.riders_file)
+    riders.write_text(RIDERS + "SF-000001,twice,1,,,,,\nbad helmet,name,1,,,,,\n", encoding="utf-8")
+    for _ in range(40):
+        known.locator("button").click()
+        if known.locator("li").count():
+            break
+        page.wait_for_timeout(500)
+    expect(known).to_contain_text("新文件有错，没有启用")
+    assert [text.split(":")[:2] for text in known.locator("li").all_inner_texts()] == [
+        ["riders.csv", "4"],
+        ["riders.csv", "5"],
+    ]
+    expect(known).to_contain_text("已登记 2 名骑手")

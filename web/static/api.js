@@ -40,6 +40,7 @@ export const getStatistics = (from_us, to_us) => call("GET", `/statistics?${new 
 export const startDrill = (severity) => call("POST", "/drill", { severity });
 export const csvUrl = (query) => `${BASE}/alerts.csv?${new URLSearchParams(query)}`;
 export const getStorms = () => call("GET", "/storms");
+export const getRegisters = () => call("GET", "/registers");
 export const getPlaces = () => call("GET", "/places");
 export const getPeople = () => call("GET", "/people");
 export const getHandover = () => call("GET", "/handover");

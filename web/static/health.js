@@ -17,7 +17,7 @@ export class Health {
     this.#store = store;
     this.#feed = feed;
     this.root = h("section", { class: "health", id: "health" });
-    for (const news of ["fleet", "aside"]) store.addEventListener(news, () => this.render());
+    for (const news of ["fleet", "aside", "deliveries"]) store.addEventListener(news, () => this.render());
     this.render();
   }
 
@@ -41,6 +41,7 @@ export class Health {
     const lag_s = workers.length ? Math.max(...workers.map((worker) => worker.lag_s)) : null;
     let online = 0;
     for (const helmet of this.#store.helmets.values()) if (helmet.online) online += 1;
+    const failing = this.#store.channels.filter((channel) => channel.failing);
     const silenced = holding(this.#store.silences).length;
     this.root.setAttribute("aria-label", t("health"));
     this.root.dataset.state = this.#state.state;
@@ -53,6 +54,7 @@ export class Health {
       fact("lag", lag_s === null ? "–" : `${lag_s.toFixed(1)} s`, lag_s > 5 ? "bad wide" : "wide"),
       fact("rate", workers.length ? Math.round(sum("frames_per_s")).toLocaleString() : "–", "wide"),
       fact("backlog", workers.length ? String(sum("queue")) : "–", sum("queue") > 5000 ? "bad wide" : "wide"),
+      failing.length ? fact("failing", failing.map((channel) => channel.name).join(t("comma")), "bad") : "",
       fact("silenced", String(silenced), silenced ? "held" : "none"),
       sum("undelivered") > 0 ? fact("undelivered", String(sum("undelivered")), "bad") : "",
     );
