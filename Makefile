@@ -19,11 +19,14 @@ lint: $(STAMP)
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
-# The worker killed RUNS times, at every labelled point and at random; each run must lose nothing and alert everything.
+# The worker killed RUNS times, at every labelled point and at random: each run prints its ledger line, must lose nothing
+# and alert everything. Then EXAMPLES messages of any bytes on any topic. `helmetwatch bench soak` is the hour under load.
 RUNS ?= 200
+EXAMPLES ?= 20000
 .PHONY: soak
 soak: $(STAMP) system
-	RUNS=$(RUNS) $(RUN)/pytest -x tests/nemesis/test_nemesis_crash.py
+	RUNS=$(RUNS) $(RUN)/pytest -x -s tests/nemesis/test_nemesis_crash.py
+	EXAMPLES=$(EXAMPLES) $(RUN)/pytest -x tests/nemesis/test_nemesis_bytes.py
 
 bench: $(STAMP) system
 	$(RUN)/helmetwatch bench

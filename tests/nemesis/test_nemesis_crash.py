@@ -39,4 +39,6 @@ def test_a_killed_worker_loses_nothing_and_every_collision_alerts(ring: Arena, r
         ring.kill_worker()
     ring.start_worker()
     until(lambda: ring.worker is not None and ring.worker.is_alive(), "the worker lives")
-    assert_kept(ring.settle(ride))
+    account = ring.settle(ride)
+    print(f"\nrun {run}, killed {f'at: {label}' if label else 'at random'}; {account}")
+    assert_kept(account)
