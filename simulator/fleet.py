@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from core.clock import Clock
 from core.model import HelmetStatus, Prompt
+from simulator.answers import Answers
 from simulator.broker import Broker, BrokerError
 from simulator.helmet import Frame, Helmets
 from simulator.ledger import LedgerWriter
@@ -134,9 +135,8 @@ class _Fleet:
         tape: TapeWriter | None,
     ) -> None:
         self.start_us, self._now_us, self._ledger, self._tape = start_us, start_us, ledger, tape
-        self._answers, self._paced = scenario.answers, broker is not None
+        self._answers, self._paced = Answers(scenario), broker is not None
         self._helmets = Helmets(scenario, start_us)
-        self._rng = np.random.default_rng((scenario.seed, 13))
         self.uplink = Uplink(
             self._helmets.ids,
             self._helmets.boot,
@@ -250,12 +250,13 @@ class _Fleet:
         self._behind_s = (now_us - frame.due_us) / 1e6
 
     def _asked(self, index: int, prompt: Prompt) -> None:
-        """A rider who is asked and has not crashed says so, after a moment; one who lies on the road does not."""
-        rider = self._helmets.riders[index]
-        if self._answers and prompt.type == "ask" and not rider.crashed:
-            waits_s = self._rng.uniform(12, 25) if rider.activity == "ride" else self._rng.uniform(4, 10)
-            at_us = int(self._due_us[index]) + round(waits_s * 1e6)
-            heapq.heappush(self._later, (at_us, next(self._number), index, "ok"))
+        if prompt.type != "ask":
+            return
+        rider, due_us = self._helmets.riders[index], int(self._due_us[index])
+        t_s = (self._now_us - self.start_us) / 1e6
+        said = self._answers.to_question(index, t_s, riding=rider.activity == "ride", crashed=rider.crashed)
+        if said:
+            heapq.heappush(self._later, (due_us + round(said[0] * 1e6), next(self._number), index, said[1]))
 
     def progress(self, now_us: int) -> Progress:
         """The run so far."""

@@ -33,6 +33,8 @@ Kind = Literal[
     "splice",
 ]
 
+Answer = Literal["ok", "sos", "silence"]
+
 EXPECTED: dict[Kind, Expected] = {
     "head_strike": "alert",
     "fall": "alert",
@@ -71,6 +73,8 @@ class Happening:
     helmet: int
     ok_after_s: float | None = None
     up_after_s: float | None = None
+    answer: Answer | None = None
+    """What the rider says when asked "are you all right?"; None is "ok" of who has not crashed, else silence."""
     splice: Splice | None = field(default=None, compare=False)
     """The recording that the rider lives through, for the kind `splice`."""
 

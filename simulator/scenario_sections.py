@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from core.config import Section
 from simulator.faults import Faults
-from simulator.scenario import Kind
+from simulator.scenario import Answer, Kind
 from simulator.sensor import PARTS
 from simulator.splice import Expected, Situation, Then
 
@@ -102,6 +102,8 @@ class EventFile(Section):
     """When the rider says "I'm OK"."""
     up_after: Seconds | None = None
     """When one who fell stands up again."""
+    answer: Answer | None = None
+    """What the rider says when asked; without it who has crashed is silent and all others say "I'm OK"."""
     recording: str = ""
     """For a `splice`: the recording's folder and number, as in `my_rides/3`, from the scenario file on."""
     into: Situation | None = None
