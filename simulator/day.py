@@ -83,7 +83,7 @@ class Day:
         self._now_s, self._at = 0.0, (0, 0)
         self._forgot = self._chance(0.15)  # to plug the helmet in overnight
         level_pct = rng.uniform(20, 60) if self._forgot else rng.uniform(85, 100)
-        drain, charge = rng.uniform(6, 14), rng.uniform(35, 60)
+        drain, charge = rng.uniform(5, 11), rng.uniform(35, 60)
         self.battery = Battery(level_pct, drain * shift.compress, charge * shift.compress)
 
     def hour(self, t_s: float) -> float:
@@ -121,7 +121,7 @@ class Day:
         """Waits for an order, fetches it and brings it to the door."""
         busy = any(a <= hour < b for a, b in _MEALS_H)
         yield self._stand("waiting for an order", min(0.6, self._rng.exponential(_WAIT_H[busy])))
-        yield self._ride("to the restaurant", 1, 6)
+        yield self._ride("to the restaurant", 2, 8)
         yield self._walk("into the restaurant", 20, 60)
         waits_h = self._rng.uniform(1, 9) / 60
         if waits_h > 3 / 60 and self._chance(0.2):
@@ -131,7 +131,7 @@ class Day:
         yield self._walk("out of the restaurant", 20, 60)
         # Now and then somebody does not bother to put the helmet on.
         carried = int(self._rng.choice([HEAD, HANDLEBAR, BOX], p=[0.96, 0.02, 0.02]))
-        yield self._ride("to the customer", 2, 10, carried)
+        yield self._ride("to the customer", 4, 16, carried)
         covered = not self._chance(0.15)  # a lift, a basement
         yield self._walk("to the door", 30, 110, covered)
         yield self._stand("at the door", self._rng.uniform(10, 60) / 3600, covered)
