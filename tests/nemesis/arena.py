@@ -85,6 +85,9 @@ class Arena:
         assert self.worker is not None and self.worker.pid
         os.kill(self.worker.pid, number)
 
+    def signal_desk(self, number: int) -> None:
+        self.stack.processes["desk"].send_signal(number)
+
     def kill_worker(self) -> None:
         if self.worker is not None:
             self.worker.kill()

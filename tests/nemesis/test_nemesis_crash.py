@@ -40,5 +40,5 @@ def test_a_killed_worker_loses_nothing_and_every_collision_alerts(ring: Arena, r
     ring.start_worker()
     until(lambda: ring.worker is not None and ring.worker.is_alive(), "the worker lives")
     account = ring.settle(ride)
-    print(f"\nrun {run}, killed {f'at: {label}' if label else 'at random'}; {account}")
+    print(f"\nrun {run}, killed {f'at: {label}' if label else 'at random'}; {account}")  # noqa: T201  (`make soak` shows it)
     assert_kept(account)
