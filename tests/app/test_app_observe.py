@@ -14,6 +14,7 @@ from app.cli import main
 from app.observe import seconds
 from app.samples import reader
 from app.stack import Stack, running
+from app.watch import Watcher
 from bench.command import metrics
 from core.config import Storage, load
 from simulator.ledger import read_ledger
@@ -89,6 +90,9 @@ def test_samples_of_crashes_and_of_an_observed_helmet_are_stored_over_kills_of_w
         stack.wait(
             "the store has everything", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0
         )
+        with Watcher(stack.url, stack.name, stack.password) as person:
+            assert person.get("/api/v1/fleet")["observed"].keys() == {"SF-000007"}
+            shown = person.get("/api/v1/helmets/SF-000007/samples")
     run = read_ledger(ledger)
     store = open_store(load(stack.config).storage)
     found = store.samples("SF-000007", *FOREVER)
@@ -96,6 +100,7 @@ def test_samples_of_crashes_and_of_an_observed_helmet_are_stored_over_kills_of_w
     acked = {(boot, seq) for helmet, boot, seq in run.acked if helmet == "SF-000007"}
     assert len(acked) >= 25
     assert acked <= frames.keys(), "every frame of the observed helmet"
+    assert [row[0] for row in shown["rows"]] == found["t_us"].tolist(), "the desk shows what is stored"
     last_us = max(t0_us for t0_us, _ in run.published.values())
     crashes = [c for c in run.crashes if c.expected == "alert" and c.t_us < last_us - 12_000_000]
     assert crashes
