@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import ManualClock
+from core.config import ConfigError
 from core.model import Frames, Worn
 from ingest.codec import Message, decode_motion, topic
 from simulator import city, handling
@@ -21,6 +22,7 @@ from simulator.helmet import Frame, Helmets
 from simulator.ledger import read_ledger
 from simulator.motion import FINE_HZ
 from simulator.scenario import Group, Happening, Scenario
+from simulator.scenario_file import parse_scenario
 from simulator.working import WorkingRider
 
 START_US = 1_790_000_000_000_000
@@ -284,3 +286,21 @@ def test_a_battery_never_leaves_nought_to_a_hundred(
 def test_a_run_that_begins_at_dinner_time_finds_riders_at_work() -> None:
     tasks = [Day(Shift(18.0), np.random.default_rng(seed)).next(0.0, (0, 0)).what for seed in range(20)]
     assert set(tasks) == {"waiting for an order"}
+
+
+def test_a_scenario_file_gives_its_helmets_a_day_a_box_or_a_place_on_the_shell() -> None:
+    text = """
+name: d
+duration: 1h
+fleet:
+  - {helmets: 2, day: {begins: 11.5h, compress: 20}, sensor: shell}
+  - {helmets: 1, boxed: true}
+"""
+    scenario = parse_scenario(text).scenario()
+    worker, boxed = scenario.group(1), scenario.group(2)
+    assert worker is not None
+    assert boxed is not None
+    assert (worker.day, worker.sensor, worker.boxed) == (Shift(11.5, 20.0), "shell", False)
+    assert (boxed.day, boxed.sensor, boxed.boxed) == (None, "liner", True)
+    with pytest.raises(ConfigError, match="only one of these"):
+        parse_scenario(text.replace("boxed: true", "boxed: true, day: {}"))

@@ -12,7 +12,7 @@ import pytest
 
 from core.model import G0
 from detectors import injury
-from simulator import impacts, mishaps
+from simulator import impacts, mishaps, pulses
 from simulator.motion import EBIKE, FINE_HZ
 from simulator.mount import SHELL
 from simulator.pulses import Motion
@@ -260,3 +260,59 @@ def test_falls_take_as_long_as_their_height_says() -> None:
         motion = impacts.drop(np.random.default_rng(1), height_m)
         assert motion.impact_s - 0.3 == pytest.approx(t_s, abs=1e-3)
         assert np.sqrt(2 * G0 * height_m) == pytest.approx(v, abs=1e-3)
+
+
+def test_sliding_shakes_with_0p4_to_1p2_g_below_40_hz_for_0p2_to_1p5_s() -> None:
+    t = np.arange(4 * FINE_HZ) / FINE_HZ
+    strength, lasts = [], []
+    for seed in range(DRAWS):
+        f = np.zeros((len(t), 3))
+        pulses.slide(np.random.default_rng(seed), f, t, 0.5)
+        moving = np.linalg.norm(f, axis=1) > 1e-9
+        lasts.append(moving.sum() / FINE_HZ)
+        middle = f[(t > 0.55) & (t < 0.45 + lasts[-1] - 0.2)]
+        if len(middle) > FINE_HZ // 2:
+            strength.append(np.sqrt(np.square(middle).sum(1).mean()))
+            density = np.square(np.abs(np.fft.rfft(middle * np.hanning(len(middle))[:, None], axis=0))).sum(1)
+            hz = np.fft.rfftfreq(len(middle), 1 / FINE_HZ)
+            assert density[hz > 45].sum() < 0.02 * density.sum()
+    assert min(lasts) > 0.2
+    assert max(lasts) < 1.5 + 0.25
+    holds(np.array(strength), (0.6, 1.0), (0.3, 1.35))
+
+
+def test_after_a_crash_six_of_ten_lie_still_but_for_breathing_and_the_rest_stirs() -> None:
+    t = np.arange(3 * FINE_HZ) / FINE_HZ
+    seen = []
+    for seed in range(200):
+        f = np.zeros((len(t), 3))
+        told = pulses.rest(np.random.default_rng(seed), f, t, 0.0)
+        seen.append(np.sqrt(np.square(f[t > 0.5]).sum(1).mean()))
+        assert seen[-1] == pytest.approx(told, rel=0.5)
+        assert 0.01 <= told <= 0.03 or 0.15 <= told <= 0.25
+    assert np.mean(np.array(seen) < 0.08) == pytest.approx(0.6, abs=0.1)
+
+
+def test_who_is_hit_by_a_car_flies_for_0p3_to_0p8_s_and_tumbles_at_8_rad_s_at_most() -> None:
+    flights = []
+    for seed in range(DRAWS):
+        motion = mishaps.KINDS["car_hit"](np.random.default_rng((seed, 5)))
+        assert motion.omega is not None
+        total = np.linalg.norm(motion.f + motion.keep[:, None] * [0.0, 0.0, 1.0], axis=1)
+        strike = int(total[: 2 * FINE_HZ].argmax())
+        tumbling = np.linalg.norm(motion.omega[: strike - 40], axis=1)
+        assert tumbling.max() < 8.1
+        begins = round((motion.impact_s + 0.05) * FINE_HZ)
+        flights.append((total[begins:strike] < 0.7).sum() / FINE_HZ)
+    holds(np.array(flights), (0.35, 0.75), (0.15, 0.85))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bounce_flies_for_as_long_as_the_speed_that_came_back_says(seed: int) -> None:
+    motion = impacts.drop(np.random.default_rng(seed), 1.2)
+    total = np.linalg.norm(motion.f + motion.keep[:, None] * [0.0, 0.0, 1.0], axis=1)
+    hits = np.flatnonzero((total[1:] > 5) & (total[:-1] <= 5))
+    first, second = hits[0], next(h for h in hits if h > hits[0] + 100)
+    flight_s = (second - first) / FINE_HZ
+    v = np.sqrt(2 * G0 * 1.2)
+    assert 2 * 0.25 * v / G0 - 0.01 < flight_s < 2 * 0.5 * v / G0 + 0.01
