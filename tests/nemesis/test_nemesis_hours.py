@@ -1,0 +1,138 @@
+"""What takes hours, with the time injected: a store that is busy for an hour, a helmet that comes back with its past."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bad_influx import BadInflux
+
+from core import config
+from core.clock import ManualClock
+from core.config import Config
+from core.model import TELEMETRY, Detection
+from ingest.codec import Message
+from ingest.journal import Journal, Taken, Tick
+from ingest.pipeline import Pipeline
+from ingest.relay import StoreRelay
+from simulator.fleet import run_fleet
+from simulator.ledger import Ledger, read_ledger
+from simulator.scenario import Happening, Outage, Scenario
+from simulator.tape import Tape
+from storage import open_store
+
+START_US = 1_790_000_000_000_000
+HELMETS = 20
+HOUR_S = 3600
+
+
+def second_of(second: int) -> np.ndarray:
+    """A row of each helmet."""
+    rows = np.zeros(HELMETS, TELEMETRY)
+    rows["helmet"] = [b"SF-%06d" % k for k in range(HELMETS)]
+    rows["t_us"] = START_US + second * 1_000_000
+    rows["seq"] = second
+    return rows
+
+
+def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(tmp_path: Path) -> None:
+    """One try a minute of injected time; rows wait in the journal, in order, and the store has each once."""
+    with BadInflux() as influx:
+        settings = config.Storage(
+            kind="influxdb", influxdb=config.Influx(url=f"http://127.0.0.1:{influx.port}"), batch_rows=5000
+        )
+        journal = Journal(tmp_path / "j.db", max_mb=64)
+        taken: list[int] = []
+        relay = StoreRelay(lambda: open_store(settings), tmp_path / "j.db", settings.batch_rows, taken.extend)
+        influx.forever = "503"
+        for second in range(HOUR_S):
+            journal.commit(Tick(START_US + second * 1_000_000, telemetry=[second_of(second)]), Taken([], []))
+            if second % 60 == 59:
+                assert relay._move(0) is None
+        assert journal.rows_waiting == HOUR_S * HELMETS and not taken and not influx.points
+        influx.forever = ""
+        last, moved = 0, relay._move(0)
+        while moved != last:
+            assert moved is not None
+            last, moved = moved, relay._move(moved)
+        journal.commit(Tick(START_US), Taken([], taken))
+        assert journal.rows_waiting == 0
+        assert sorted(influx.points.values()) == sorted((0, s) for s in range(HOUR_S) for _ in range(HELMETS))
+        relay._outbox.close()
+        journal.close()
+
+
+AWAY, OTHER = "R-000001", "R-000002"
+ANCIENT_S, LATE_S, LIVE_S = 300.0, 1500.0, 3560.0
+"""When the helmet that is out of coverage crashes, long ago and not so long ago, and the other while it catches up."""
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Tape]]:
+    """A helmet without coverage for 59 minutes, and one beside it; a day at one twenty-fourth."""
+    folder = tmp_path_factory.mktemp("day")
+    scenario = Scenario(
+        "day",
+        2,
+        5,
+        prefix="R-",
+        riding=1.0,
+        rough_spots_per_h=0.0,
+        outages=(Outage(0, 10.0, 3550.0),),
+        happenings=(
+            Happening(ANCIENT_S, "head_strike", 0),
+            Happening(LATE_S, "head_strike", 0),
+            Happening(LIVE_S, "head_strike", 1),
+        ),
+    )
+    run_fleet(
+        scenario,
+        None,
+        ManualClock(START_US),
+        ledger=folder / "ledger",
+        record=folder / "tape",
+        duration_s=3600.0,
+        stop=threading.Event(),
+    )
+    yield read_ledger(folder / "ledger"), Tape(folder / "tape")
+
+
+def test_a_helmets_day_that_comes_at_once_is_stored_whole_alerts_late_and_delays_nobody(
+    day: tuple[Ledger, Tape],
+) -> None:
+    """Half an hour is the day here (`ingest.ancient_h`): what is older is stored and alerts no more."""
+    ledger, tape = day
+    pipeline = Pipeline(Config.model_validate({"ingest": {"ancient_h": 0.6}}))
+    stored: list[tuple[str, int, int]] = []
+    said: list[Detection] = []
+
+    def turn(messages: list[Message], now_us: int) -> None:
+        tick, _ = pipeline.process(messages, now_us)
+        said.extend(tick.detections)
+        for rows in tick.telemetry:
+            stored.extend((r["helmet"].decode(), int(r["boot"]), int(r["seq"])) for r in rows)
+
+    waiting: list[Message] = []
+    due_us = START_US
+    for recorded in tape:
+        at_us = tape.start_us + recorded.offset_us
+        while at_us >= due_us + 500_000:
+            due_us += 500_000
+            turn(waiting, due_us)
+            waiting = []
+        waiting.append(Message(recorded.topic, recorded.payload, at_us))
+    turn(waiting, due_us + 500_000)
+    for k in range(30):
+        turn([], due_us + (k + 2) * 500_000)
+
+    assert sorted(stored) == sorted(ledger.published), "each frame is stored once"
+    crashes = {c.helmet: c for c in ledger.crashes}
+    assert set(crashes) == {AWAY, OTHER}
+    about = {d.incident: d for d in said}.values()
+    away = [d for d in about if d.helmet == AWAY]
+    long_ago, lately = sorted(c.t_us for c in ledger.crashes if c.helmet == AWAY)
+    assert [abs(d.occurred_us - lately) < 2_000_000 and d.late for d in away] == [True]
+    assert not any(abs(d.occurred_us - long_ago) < 60_000_000 for d in away)
+    first = next(d for d in said if d.helmet == OTHER)
+    assert not first.late and first.detected_us - crashes[OTHER].t_us < 2_500_000
