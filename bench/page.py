@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _BATCH = 500
-_WAIT_MS = 15_000
+_WAIT_MS = 60_000
 
 # Notes for each alert when its row was painted first, and in which state it was painted when, in ms since 1970.
 _WATCH = """

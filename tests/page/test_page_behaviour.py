@@ -255,3 +255,32 @@ def test_the_fleet_map_shows_helmets_riding_live_and_its_alerts_open(
     ).json_value()
     page.mouse.click(*spot)
     expect(page.locator(".incident-why")).to_contain_text("第 1 号")
+
+
+def test_a_desk_slow_with_its_first_event_is_given_more_time_with_each_try(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.open(desk.url)
+    waited_s = page.evaluate(
+        """async () => {
+          const { Feed } = await import("/static/feed.js");
+          let now = 0, opened = 0;
+          const waited = [], sleep = setTimeout;
+          performance.now = () => now;
+          window.setTimeout = (work) => queueMicrotask(work);
+          window.fetch = (_, { signal }) => new Promise((_, no) => {
+            opened = now;
+            signal.addEventListener("abort", () => { waited.push((now - opened) / 1000); no(new Error("cut off")); });
+          });
+          const feed = new Feed(() => null, () => null);
+          feed.start();
+          for (let s = 0; s < 60; s += 1) {
+            now += 1000;
+            feed.tick();
+            await new Promise((done) => sleep(done, 1));
+          }
+          feed.stop();
+          return waited.slice(0, 4);
+        }"""
+    )
+    assert waited_s == [5, 9, 17, 17]

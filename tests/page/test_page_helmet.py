@@ -50,5 +50,6 @@ def test_a_helmet_is_put_under_observation_and_everybody_sees_it_until_it_is_end
     expect(other.locator('[data-trouble="observed"] .count')).to_have_text("0")
     dialog.locator("[name=samples]").click()
     expect(page.locator("#toasts")).to_contain_text("没有")
+    page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)

@@ -4,6 +4,7 @@
 // and to decide itself when to try again.
 
 const SILENCE_MS = 4000; // Beats come every 2 s: two of them missing is a lost feed.
+const PATIENCE = 4; // A desk under load may take this many times longer for its first event; cut off, it would only begin anew.
 const LARGE = 500_000;
 const RETRY_MS = [300, 1000, 2000, 4000];
 
@@ -14,6 +15,7 @@ export class Feed {
   #abort = null;
   #heardAt = performance.now();
   #openedAt = 0;
+  #greeted = false; // Whether this connection has brought its first event.
   #running = false;
   #tries = 0;
   #wake = () => {};
@@ -60,18 +62,25 @@ export class Feed {
 
   // Tries at once instead of waiting: the network is back, or someone looks at the page again.
   hurry() {
+    if (!this.#greeted && this.#silent_ms > SILENCE_MS) this.#abort?.abort();
     this.#wake();
   }
 
-  // To be called every second: gives a silent connection up.
+  // To be called every second: gives a silent connection up, a new one later after each try that failed.
   tick() {
-    if (this.#abort && performance.now() - Math.max(this.#heardAt, this.#openedAt) > SILENCE_MS) this.#abort.abort();
+    const patience = this.#greeted ? 1 : Math.min(2 ** this.#tries, PATIENCE);
+    if (this.#silent_ms > SILENCE_MS * patience) this.#abort?.abort();
+  }
+
+  get #silent_ms() {
+    return performance.now() - Math.max(this.#heardAt, this.#openedAt);
   }
 
   // One connection from start to end; true where the desk says that nobody is signed in.
   async #read() {
     this.#abort = new AbortController();
     this.#openedAt = performance.now();
+    this.#greeted = false;
     try {
       const headers = { Accept: "text/event-stream" };
       if (this.#lastId !== null) headers["Last-Event-ID"] = this.#lastId;
@@ -122,6 +131,7 @@ export class Feed {
     if (type === "snapshot") id = parsed.seq;
     if (id !== null && id !== "") this.#lastId = String(id);
     if (type === "snapshot" || type === "resume") {
+      this.#greeted = true;
       this.#tries = 0;
       this.#onState({ state: "live", tries: 0 });
     }

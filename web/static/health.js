@@ -47,6 +47,9 @@ export class Health {
     this.root.dataset.state = this.#state.state;
     this.root.replaceChildren(
       h("span", { class: "feed-state" }, h("i", { class: "dot" }), this.#feedWords()),
+      // What is wrong comes first: on a narrow screen the end of the line is cut off.
+      failing.length ? fact("failing", failing.map((channel) => channel.name).join(t("comma")), "bad") : "",
+      sum("undelivered") > 0 ? fact("undelivered", String(sum("undelivered")), "bad") : "",
       fact("heard", ticking(() => t("ago", { span: span(this.#feed.heardAgo_s) })), "beat"),
       fact("last_alert", ticking(() => (this.#store.lastAlertAt_us ? t("ago", { span: age(this.#store.lastAlertAt_us) }) : t("none_yet"))), "wide"),
       this.#workers(),
@@ -54,9 +57,7 @@ export class Health {
       fact("lag", lag_s === null ? "–" : `${lag_s.toFixed(1)} s`, lag_s > 5 ? "bad wide" : "wide"),
       fact("rate", workers.length ? Math.round(sum("frames_per_s")).toLocaleString() : "–", "wide"),
       fact("backlog", workers.length ? String(sum("queue")) : "–", sum("queue") > 5000 ? "bad wide" : "wide"),
-      failing.length ? fact("failing", failing.map((channel) => channel.name).join(t("comma")), "bad") : "",
       fact("silenced", String(silenced), silenced ? "held" : "none"),
-      sum("undelivered") > 0 ? fact("undelivered", String(sum("undelivered")), "bad") : "",
     );
   }
 

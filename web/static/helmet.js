@@ -59,6 +59,7 @@ async function showObservation(box, name) {
     }
   };
   const fill = ({ observed_until_us: until_us, trail }) => {
+    const had = box.contains(document.activeElement);
     const last = trail[0];
     box.replaceChildren(
       h("p", { class: "muted" }, t("observe_hint")),
@@ -69,6 +70,7 @@ async function showObservation(box, name) {
         h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))),
       trail.length ? h("ol", { class: "entries" }, trail.slice(0, 5).map((entry) => h("li", {}, h("time", {}, clock(entry.at_us)), " ", h("span", { class: "actor" }, entry.by), " ",
         entry.until_us > entry.at_us ? t("observed_until", { clock: clock(entry.until_us) }) : t("observed_ended")))) : "");
+    if (had) box.querySelector("button").focus();
   };
   await ask(() => api.getObservation(name));
 }

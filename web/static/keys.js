@@ -1,7 +1,8 @@
 // The keyboard: one letter for each thing that has to be quick.
 
 function typing(target) {
-  return target.closest("input, textarea, select, dialog") !== null;
+  // A dialog keeps the keys to itself, also where what had the focus in it is gone.
+  return target.closest("input, textarea, select") !== null || document.querySelector("dialog[open]") !== null;
 }
 
 // Listens until `signal`. Letters work with the Chinese input method on, too: the physical key counts.

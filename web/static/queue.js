@@ -172,6 +172,7 @@ export class Queue {
     const all = everything.filter((alert) => fitsOnly(alert, this.only));
     const numbers = Object.fromEntries(FILTERS.map((name) => [name, all.filter(this.#fits(name)).length]));
     const outside = everything.length === all.length ? 0 : everything.filter((alert) => UNTAKEN.has(alert.state) && !fitsOnly(alert, this.only)).length;
+    this.#outside.hidden = Object.keys(this.only).length === 0;
     this.#outside.textContent = outside ? t("outside", { n: outside }) : "";
     this.#all.hidden = numbers.now < MANY || !["all", "now"].includes(this.filter);
     this.#all.textContent = t("take_all", { n: numbers.now });
