@@ -21,6 +21,7 @@ from app.services import fail
 from app.stack import Stack, StackError, print_json, running
 from app.watch import Watcher
 from bench import fleet
+from bench.desk import desk
 from bench.outage import outage
 from bench.page import page
 from bench.scrape import metrics as metrics
@@ -41,7 +42,7 @@ from storage import open_store
 @click.option("--quick", is_flag=True, help="Under a minute: 15 s of load and 15,000 frames of backlog.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench(context: click.Context, helmets: int, quick: bool, as_json: bool) -> None:
-    """Measure a worker behind a real mosquitto on this machine; `soak`, `outage` and `page` are others.
+    """Measure a worker behind a real mosquitto on this machine; `soak`, `outage`, `page` and `desk` are others.
 
     First a fleet rides in real time and crashes: latency from the publication of the frame that completed the
     decision to the alert on the feed. Then a backlog is drained twice, by a client that only counts and by the
@@ -182,3 +183,4 @@ def _print(report: dict[str, Any]) -> None:
 bench.add_command(soak)
 bench.add_command(outage)
 bench.add_command(page)
+bench.add_command(desk)

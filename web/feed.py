@@ -29,6 +29,16 @@ REPLAY_MAX = 5000
 
 PAGE = 500
 
+PIECE = 64 * 2**10
+"""Bytes written at once to one client: a connection that does not take them holds up nothing but itself."""
+
+SEND_BUFFER = 256 * 2**10
+"""Bytes that the system may hold for a client; without a bound it hides for megabytes that nobody reads."""
+
+BEHIND_MAX = 500
+SHARED_US = 60 * 1_000_000
+"""A snapshot serves other pages as well while no more than so many changes and so long a time have gone by."""
+
 LEDGERS_MAX = 200
 """Alerts named in one event of deliveries."""
 
@@ -72,18 +82,23 @@ class Client:
         self._bytes = 0
         self._wake.set()
 
-    async def next(self) -> tuple[int | None, bytes] | None:
-        """The next event, or None at the end."""
+    async def next(self) -> list[tuple[int | None, bytes]] | None:
+        """The next events, as many as go well into one write, or None at the end."""
         while not self._waiting:
             if self.closed:
                 return None
             self._wake.clear()
             await self._wake.wait()
-        name, seq, data = self._waiting.popleft()
-        self._bytes -= len(data)
-        if name == "fleet":
-            self.fleet_waits = False
-        return seq, data
+        items: list[tuple[int | None, bytes]] = []
+        size = 0
+        while self._waiting and size < PIECE:
+            name, seq, data = self._waiting.popleft()
+            size += len(data)
+            if name == "fleet":
+                self.fleet_waits = False
+            items.append((seq, data))
+        self._bytes -= size
+        return items
 
 
 class Hub:
@@ -183,42 +198,67 @@ class Ask(Protocol):
         ...
 
 
+class Beginning:
+    """What pages start from: the alerts of a moment, shared by all that come soon after, who then get what followed.
+
+    With thousands of open alerts this is megabytes: read once for two hundred pages, and written in pieces, so
+    that it waits in memory once and not two hundred times.
+    """
+
+    def __init__(self) -> None:
+        self._seq = -1
+        self._until_us = 0
+        self._alerts = b""
+        self._reading = asyncio.Lock()
+
+    async def write(
+        self, write: Callable[[bytes], Awaitable[None]], ask: Ask, now_us: int, *, reset: bool
+    ) -> int:
+        """Writes the event `snapshot` and returns the id up to which it is true."""
+        async with self._reading:
+            newest = await ask(Reader.last_seq)
+            if not (self._seq <= newest <= self._seq + BEHIND_MAX and now_us < self._until_us):
+                question = partial(Reader.snapshot_json, final_after_us=now_us - FINAL_SHOWN_US)
+                self._seq, self._alerts = await ask(question)
+                self._until_us = now_us + SHARED_US
+            seq, alerts = self._seq, self._alerts
+        head = json.dumps({"seq": seq, "now_us": now_us, "reset": reset})
+        await write(f'event: snapshot\ndata: {head[:-1]}, "alerts": '.encode())
+        for start in range(0, len(alerts), PIECE):
+            await write(alerts[start : start + PIECE])
+        await write(b"}\n\n")
+        return seq
+
+
 async def follow(
-    client: Client, write: Callable[[bytes], Awaitable[None]], ask: Ask, last: int | None, now_us: int
+    client: Client,
+    write: Callable[[bytes], Awaitable[None]],
+    ask: Ask,
+    beginning: Beginning,
+    last: int | None,
+    now_us: int,
 ) -> None:
     """Serves a client that has joined the hub, until its end: the beginning, what it missed, then live.
 
     `last` is the id it has seen last, None where it starts anew.
     """
-    seq = await _begin(write, ask, last, now_us)
-    while (item := await client.next()) is not None:
-        number, data = item
-        if number is None or number > seq:
+    seq = await _begin(write, ask, beginning, last, now_us)
+    while (items := await client.next()) is not None:
+        data = b"".join(data for number, data in items if number is None or number > seq)
+        if data:
             await write(data)
 
 
-async def _begin(write: Callable[[bytes], Awaitable[None]], ask: Ask, last: int | None, now_us: int) -> int:
+async def _begin(
+    write: Callable[[bytes], Awaitable[None]], ask: Ask, beginning: Beginning, last: int | None, now_us: int
+) -> int:
     """Writes what a client needs before it can go live, and returns the id up to which it now knows all."""
-    if last is not None:
-        newest = await ask(Reader.last_seq)
-        if max(0, newest - REPLAY_MAX) <= last <= newest:
-            await write(event("resume", {"seq": newest, "now_us": now_us}))
-            while missed := await ask(partial(Reader.since, seq=last, limit=PAGE)):
-                for change in missed:
-                    await write(alert_event(change))
-                last = missed[-1].seq
-            return last
-    seq, data = await ask(partial(_snapshot, now_us=now_us, reset=last is not None))
-    await write(data)
-    return seq
-
-
-def _snapshot(reader: Reader, now_us: int, reset: bool) -> tuple[int, bytes]:
-    snapshot = reader.snapshot(now_us - FINAL_SHOWN_US)
-    body = {
-        "seq": snapshot.seq,
-        "now_us": now_us,
-        "alerts": [asdict(alert) for alert in snapshot.alerts],
-        "reset": reset,
-    }
-    return snapshot.seq, event("snapshot", body)
+    newest = await ask(Reader.last_seq) if last is not None else 0
+    if last is not None and max(0, newest - REPLAY_MAX) <= last <= newest:
+        await write(event("resume", {"seq": newest, "now_us": now_us}))
+    else:
+        last = await beginning.write(write, ask, now_us, reset=last is not None)
+    while missed := await ask(partial(Reader.since, seq=last, limit=PAGE)):
+        await write(b"".join(map(alert_event, missed)))
+        last = missed[-1].seq
+    return last

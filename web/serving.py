@@ -1,13 +1,14 @@
 """The live feed, the page, and what machines ask of the process itself."""
 
 from pathlib import Path
+from socket import SO_SNDBUF, SOL_SOCKET
 
 import prometheus_client
 from aiohttp import web
 
 from web import openapi
 from web.accounts import Person
-from web.feed import Client, follow, last_id
+from web.feed import SEND_BUFFER, Client, follow, last_id
 from web.fleet import STALE_S
 from web.problems import Problem
 from web.state import Desk
@@ -26,11 +27,13 @@ async def feed(request: web.Request, desk: Desk, by: Person) -> web.StreamRespon
             request.transport.abort()
 
     client = Client(by.session, by.expires_us, cut)
+    if request.transport is not None:
+        request.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
     desk.hub.join(client)
     try:
         await response.prepare(request)
         await response.write(b"retry: 1000\n\n")
-        await follow(client, response.write, desk.ask, last_id(request), desk.clock.now_us())
+        await follow(client, response.write, desk.ask, desk.beginning, last_id(request), desk.clock.now_us())
     except ConnectionError:
         pass  # The page is gone; it comes back with its last id.
     finally:

@@ -31,7 +31,7 @@ from core import metrics
 from core.clock import Clock
 from core.config import Config
 from web.accounts import Accounts, verify
-from web.feed import Hub
+from web.feed import Beginning, Hub
 from web.fleet import Fleet
 from web.prompts import Prompts
 from web.registers import Registers
@@ -63,6 +63,7 @@ class Desk:
         self.config, self.clock, self.token = config, clock, token
         self.registers = Registers(config.alerts)
         self.hub = Hub()
+        self.beginning = Beginning()
         self.fleet = Fleet(config.ingest.helmets_max)
         self.throttle = Throttle()
         self.dispatcher = Dispatcher(build(config.alerts.channels), self.post, clock, self._delivered)

@@ -216,9 +216,9 @@ def test_at_most_one_fleet_event_waits_and_what_it_missed_comes_with_the_next() 
 
         for name in "ABCB":
             hub.fleet([helmet(name)], view)
-        assert await slow.next() == (None, b"event: fleet\ndata: A\n\n")
+        assert await slow.next() == [(None, b"event: fleet\ndata: A\n\n")]
         hub.fleet([helmet("D")], view)
-        assert await slow.next() == (None, b"event: fleet\ndata: B,C,D\n\n")
+        assert await slow.next() == [(None, b"event: fleet\ndata: B,C,D\n\n")]
 
     asyncio.run(scene())
 
