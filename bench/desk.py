@@ -282,7 +282,7 @@ async def _running(folder: Path) -> AsyncIterator[_Running]:
 
 
 async def _listening(process: asyncio.subprocess.Process) -> str:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(_PATIENCE_S):
         while process.stdout and (line := (await process.stdout.readline()).decode()):
             if found := re.match(r"desk: (\S+)", line):
                 return found[1]
