@@ -15,9 +15,11 @@ ARGUMENTS = [
 ]
 
 
-def sign_in(browser: Browser, url: str, account: tuple[str, str], **context: object) -> Page:
+def sign_in(browser: Browser, url: str, account: tuple[str, str], theme: str, **context: object) -> Page:
     """A page of somebody who has signed in."""
     page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+    # Left to itself the page is dark at night: the pictures shall not depend on the hour.
+    page.add_init_script(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
     page.goto(url)
     fields = page.locator("form input")
     fields.nth(0).fill(account[0])
@@ -30,14 +32,15 @@ def sign_in(browser: Browser, url: str, account: tuple[str, str], **context: obj
 def take(browser: Browser, url: str, account: tuple[str, str]) -> None:
     """One picture of each view."""
     desk = {"width": 1440, "height": 900}
-    english = sign_in(browser, url, account, viewport=desk, locale="en-GB", color_scheme="dark")
-    chinese = sign_in(browser, url, account, viewport=desk, locale="zh-CN", color_scheme="dark")
-    phone = sign_in(
-        browser, url, account, viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="light"
-    )
+    english = sign_in(browser, url, account, "dark", viewport=desk, locale="en-GB")
+    chinese = sign_in(browser, url, account, "dark", viewport=desk, locale="zh-CN")
+    phone = sign_in(browser, url, account, "light", viewport={"width": 390, "height": 844}, locale="zh-CN")
     english.get_by_role("button", name="EN", exact=True).click()
     english.wait_for_timeout(8_000)
+    english.keyboard.press("f")
+    english.wait_for_timeout(2_000)
     english.screenshot(path=HERE / "fleet-en.png")
+    english.keyboard.press("Escape")
     english.get_by_role("button", name="Acknowledge").first.wait_for(timeout=120_000)
     # The traces are drawn up to two seconds after the impact by then.
     english.wait_for_timeout(4_000)
