@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from simulator import city, handling
+from simulator import city, handling, mishaps
 from simulator.befalls import Activity
 from simulator.day import Day, Shift, Task
 from simulator.everyday import HANDLEBAR, HEAD
@@ -18,6 +18,9 @@ from simulator.sensor import Part
 _NEAR_M = 2.0
 """Who is this close to a crossing has reached it."""
 _WALK_MPS = (1.1, 1.5)
+_CORNER_MPS = (2.5, 4.0)
+_LOOK_S = 4.0
+"""How long before the end of a block a rider begins to look over the shoulder."""
 
 
 class WorkingRider(Rider):
@@ -175,18 +178,25 @@ class WorkingRider(Rider):
         waits_s = 0.0
         if self._crossing != self._task.goal:
             waits_s = city.red_s(self._crossing, self._heading, t_s + pace.lasts_s(left_m))
-            if waits_s:
+            if waits_s:  # some see red late
+                down = float(rng.uniform(4.5, 6.5)) if rng.random() < 0.05 else down
                 pace = Pace(v_in, pace.cruise, 0.0, up, down).fitting(left_m)
         lasts_s = set_off(row, t_s, (float(self._heading[0]), float(self._heading[1])), pace, left_m)
         self._leg_over_s = t_s + lasts_s + waits_s
         self._strew(t_s, lasts_s)
+        if lasts_s > _LOOK_S + 1 and self.worn and self._settle is None and rng.random() < self._looks(pace):
+            self._overlay(t_s + lasts_s - _LOOK_S, mishaps.head_turn(rng))
+
+    def _looks(self, pace: Pace) -> float:
+        """How likely the rider looks over the shoulder at the end of a block: mostly before a corner."""
+        return 0.7 if 0 < pace.v_out <= _CORNER_MPS[1] else 0.1
 
     def _leaves_at(self, cruise: float) -> float:
         """Speed at the end of the block: a stand at the goal, slow round a corner, hardly slower straight on."""
         if self._crossing == self._task.goal:
             return 0.0
         straight = city.towards(self._crossing, self._task.goal, self._heading) == self._heading
-        return 0.8 * cruise if straight else float(self._own.uniform(2.5, 4.0))
+        return 0.8 * cruise if straight else float(self._own.uniform(*_CORNER_MPS))
 
 
 def _next(crossing: city.Crossing, heading: city.Heading) -> city.Crossing:
