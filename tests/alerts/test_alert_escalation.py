@@ -283,7 +283,7 @@ def test_an_hour_of_everything(shift: Shift) -> None:
     group.answer = lambda _: retry("130101", "too fast")
     shift.tell(shift.detect(replace(version(1, incident="during"), detected_us=shift.clock.now_us())))
     shift.at(900)
-    shift.restart_watch()
+    shift.reopen_file()
     group.answer = lambda _: delivered()
     shift.at(1800).sleep(2000).at(2100)
     shift.tell(shift.take("李明", "during"))
@@ -294,6 +294,8 @@ def test_an_hour_of_everything(shift: Shift) -> None:
         assert len(ids) == len(set(ids)), name
     rows = shift.outbox._db.execute("SELECT state, count(*) FROM deliveries GROUP BY state")
     assert set(dict(rows)) <= {"delivered", "overtaken"}
+    reasons = {line.split()[1] for line in shift.told()}
+    assert {"opened", "escalated", "acknowledged", "resolved", "storm_opened", "storm_escalated"} <= reasons
     assert any(reason.endswith("handover li") for reason in shift.told())
     minutes = [int(at_s // 60) for at_s, _ in group.log]
     assert max(minutes.count(m) for m in minutes) <= 20
