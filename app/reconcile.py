@@ -17,6 +17,7 @@ from app.stack import print_json
 from core.config import Config, ConfigError
 from ingest.codec import HEADER
 from ingest.journal import Outbox
+from ingest.telemetry import split
 from simulator.ledger import Crash, Key, Ledger, read_ledger
 from storage import StoreError, open_store
 
@@ -147,6 +148,7 @@ def _waiting(outbox: Outbox) -> Iterator[Key]:
         if not ids:
             return
         after = ids[-1]
+        rows, _ = split(rows)
         for helmet, boot, seq in zip(rows["helmet"].tolist(), rows["boot"], rows["seq"], strict=True):
             yield helmet.decode(errors="replace"), int(boot), int(seq)
 

@@ -71,6 +71,8 @@ class BadInflux:
 
     def _take(self, lines: list[str]) -> None:
         for line in lines:
+            if line.startswith("samples,"):
+                continue  # raw samples are no frames: the ledger does not ask for them
             helmet, boot, seq, t_ns = _LINE.match(line).groups()  # type: ignore[union-attr]
             self.points[helmet, int(t_ns)] = (int(boot), int(seq))
 
