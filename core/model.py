@@ -195,7 +195,7 @@ class Trace:
     """The acceleration around an incident, for the eye and for replay.
 
     `acc` is base64 of little-endian int16 counts, shape (n, 3) row-major; `g_per_count` makes it g.
-    The first sample was taken at `t0_us`.
+    The first sample was taken at `t0_us`. Samples are numbered from 0 here.
     """
 
     t0_us: int
@@ -203,6 +203,12 @@ class Trace:
     g_per_count: float
     full_scale_g: float
     acc: str
+    missing: list[tuple[int, int]] = field(default_factory=list)
+    """(first, one after the last) of samples that never came; their counts are zero."""
+    frames: list[tuple[int, int, float | None, Worn]] = field(default_factory=list)
+    """(first sample, one after the last, speed in m/s, wear) of every frame that the decision knew of."""
+    correction: list[float] = field(default_factory=list)
+    """Offsets in g and gains of x, y and z that the detector applied: (x - offset) * gain. Empty: none."""
 
 
 class Stage(StrEnum):

@@ -2,5 +2,6 @@
 
 from detectors.fleet import Fleet
 from detectors.offline import Incident, detect_recording
+from detectors.replay import replay
 
-__all__ = ["Fleet", "Incident", "detect_recording"]
+__all__ = ["Fleet", "Incident", "detect_recording", "replay"]

@@ -38,6 +38,10 @@ _DRIFT_G, _DRIFT_GAIN = 0.05, 0.03
 """A part this far off is told to people."""
 
 
+RAIL = 0.97
+"""Share of the range from which a reading may be its end."""
+
+
 class Fix(NamedTuple):
     """How samples become true g: (x − offset) · gain on each axis."""
 
@@ -81,7 +85,7 @@ def fix(row: npt.NDArray[np.void], full_scale_g: float) -> Fix | None:
     """The correction of one helmet's samples, if a good one is known."""
     if not row["known"]:
         return None
-    return Fix(row["offset_g"].astype(np.float64), row["gain"].astype(np.float64), 0.97 * full_scale_g)
+    return Fix(row["offset_g"].astype(np.float64), row["gain"].astype(np.float64), RAIL * full_scale_g)
 
 
 def corrected(s: npt.NDArray[np.void], slot: npt.NDArray[np.int64], mean_g: F32) -> F32:

@@ -39,6 +39,8 @@ _QUIET_G = 0.15
 _WEAR_FLIP_S = 1.5
 """A wear bit that goes off within this time before or with the impact may be the crash itself."""
 
+CONTEXT_S = 10.0
+"""Speeds of so long before the impact say whether it rode."""
 HORIZONS_S = (0.35, 0.85, 2.0, 6.0, 10.0)
 """After each impact a decision falls due at these times."""
 
@@ -162,7 +164,7 @@ def aftermath(window: Window, at: int, end: int, up_g: Array) -> dict[str, float
 def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: float) -> dict[str, float]:
     """Speed and wear around the impact, from what the frames say; `riding` is 1, 0 or NaN."""
     moved = [f for f in frames if f.speed_mps == f.speed_mps]
-    before = [f.speed_mps for f in moved if f.start <= at and f.end >= at - 10 * fs_hz]
+    before = [f.speed_mps for f in moved if f.start <= at and f.end >= at - CONTEXT_S * fs_hz]
     after = [f.speed_mps for f in moved if f.start < end and f.end > at + 3 * fs_hz and end > at + 3 * fs_hz]
     worn = [f.worn for f in frames if f.start <= at][-1:] or [int(Worn.UNKNOWN)]
     flip = any(f.worn == Worn.YES for f in frames if f.start <= at and f.end >= at - _WEAR_FLIP_S * fs_hz)

@@ -222,7 +222,7 @@ class Fleet:
         )
         if rates is not None:
             decisions = [_with_rates(decision, rates) for decision in decisions]
-        return [detection(decision, watch.window, stamp) for decision in decisions]
+        return [detection(decision, watch.window, watch.frames, stamp) for decision in decisions]
 
 
 def _window(ring: Ring, slot: int, onset: int) -> Window:

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from core.model import Detection, Frames, Kind, Position, Trace, Worn
-from detectors.features import HORIZONS_S, Head
+from detectors.features import CONTEXT_S, HORIZONS_S, Frame, Head
 from detectors.ring import PRE_S
 from detectors.severity import quality, severity
 from detectors.watch import Decision
@@ -27,7 +27,7 @@ class Stamp(NamedTuple):
     detector: str
 
 
-def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
+def detection(decision: Decision, window: Window, frames: list[Frame], stamp: Stamp) -> Detection:
     """Words, severity, times and trace of one version of an incident."""
     incident, f = decision.incident, decision.features
     start, onset = incident.start, incident.onset
@@ -68,7 +68,7 @@ def detection(decision: Decision, window: Window, stamp: Stamp) -> Detection:
         features={name: round(v, 4) for name, v in f.items() if not math.isnan(v)},
         points=decision.points,
         detector=stamp.detector,
-        trace=_trace(decision, window, stamp, time_us(0)),
+        trace=_trace(decision, window, frames, stamp, time_us(0)),
     )
 
 
@@ -92,15 +92,24 @@ def incident_id(onset: Head) -> str:
     return hashlib.blake2b(key, digest_size=8).hexdigest()
 
 
-def _trace(decision: Decision, window: Window, stamp: Stamp, zero_us: int) -> Trace:
-    """From 6 s before the first impact to 10 s after the last, as far as the decision saw."""
+def _trace(decision: Decision, window: Window, frames: list[Frame], stamp: Stamp, zero_us: int) -> Trace:
+    """From 6 s before the first impact to 10 s after the last, as far as the decision saw, with what it rests on."""
     impacts = decision.incident.impacts
     start = max(impacts[0].at - math.ceil(PRE_S * window.fs_hz), window.base)
     stop = min(decision.end, impacts[-1].at + math.ceil(HORIZONS_S[-1] * window.fs_hz))
+    since = impacts[0].at - math.ceil(CONTEXT_S * window.fs_hz)
+    fix = window.fix
     return Trace(
         t0_us=zero_us + start * stamp.period_ns // 1000,
         period_ns=stamp.period_ns,
         g_per_count=stamp.g_per_count,
         full_scale_g=stamp.full_scale_g,
         acc=base64.b64encode(window.counts(start, stop).astype("<i2").tobytes()).decode(),
+        missing=window.missing(start, stop),
+        frames=[
+            (f.start - start, f.end - start, None if math.isnan(f.speed_mps) else f.speed_mps, Worn(f.worn))
+            for f in frames
+            if f.end >= since and f.start < stop
+        ],
+        correction=[] if fix is None else [*fix.offset_g.tolist(), *fix.gain.tolist()],
     )

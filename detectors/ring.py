@@ -16,6 +16,7 @@ from detectors.health import HEALTH
 from detectors.noise import NOISE
 from detectors.spin import SpinRing
 from detectors.wear import WEAR
+from detectors.window import most_counts
 
 PRE_S = 6.0
 """Seconds before an impact that its features and its trace need."""
@@ -54,8 +55,7 @@ class Ring:
         self.length = int(np.ceil(RING_S * self.fs_hz)) + 2
         self.chunk = max(1, int(self.fs_hz * (RING_S - PRE_S)))
         """Most samples written at once, so that a hit in the first still has its past in the ring."""
-        self.most_counts = int(min(32767, 1.02 * full_scale_g / g_per_count))
-        """No part reads beyond its range; a sample that does is no measurement."""
+        self.most_counts = most_counts(full_scale_g, g_per_count)
         self._gate = np.float32((gate_g / g_per_count) ** 2)
         self.counts = np.zeros((0, self.length, 3), np.int16)
         self.head = np.zeros(0, np.int64)

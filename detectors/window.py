@@ -6,6 +6,11 @@ import numpy.typing as npt
 from detectors.calibration import Fix
 
 
+def most_counts(full_scale_g: float, g_per_count: float) -> int:
+    """The largest count that is a measurement: no part reads more than 2 % beyond its range."""
+    return int(min(32767, 1.02 * full_scale_g / g_per_count))
+
+
 class Window:
     """Counts of one helmet from sample `base` on; samples that never came are marked as missing."""
 
@@ -23,7 +28,7 @@ class Window:
         self.fs_hz = fs_hz
         self._scale = g_per_count
         self._most = most_counts
-        self._fix = fix
+        self.fix = fix
         self._size = len(counts)
         self._counts = counts
         self._missing = missing
@@ -66,8 +71,8 @@ class Window:
         if self._most < 32767:
             out[(np.abs(out) > self._most).any(1)] = np.nan
         out *= self._scale
-        if self._fix is not None:
-            out = self._fix.apply(out)
+        if self.fix is not None:
+            out = self.fix.apply(out)
         out[self._missing[part]] = np.nan
         return out
 
@@ -75,3 +80,9 @@ class Window:
         """The raw counts of the same stretch; missing samples are zero."""
         part = slice(max(start - self.base, 0), max(min(stop - self.base, self._size), 0))
         return self._counts[part]
+
+    def missing(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """(first, one after the last) of the missing samples of a stretch, counted from its first sample."""
+        part = self._missing[max(start - self.base, 0) : max(min(stop - self.base, self._size), 0)]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8)))
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

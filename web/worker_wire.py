@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from core.model import Detection, HelmetEvent, HelmetReport, WorkerReport
+from core.model import Detection, HelmetEvent, HelmetReport, Trace, WorkerReport
 from web.checked import LARGEST, checked, read_json
 from web.problems import Problem
 
@@ -20,6 +20,7 @@ _HELMET = re.compile(r"[A-Za-z0-9_-]{1,24}")
 
 _DETECTIONS = TypeAdapter(list[Detection])
 _EVENTS = TypeAdapter(list[HelmetEvent])
+_TRACE = TypeAdapter(Trace)
 _REPORT = TypeAdapter(WorkerReport)
 _HELMETS = TypeAdapter(list[HelmetReport])
 
@@ -91,8 +92,9 @@ def _forgive(raw: dict[str, Any]) -> dict[str, Any]:
 def _drawable(trace: dict[str, Any]) -> bool:
     numbers = [trace.get(key) for key in ("t0_us", "period_ns", "g_per_count", "full_scale_g")]
     try:
+        _TRACE.validate_python(trace)
         return all(map(_number, numbers)) and len(base64.b64decode(trace["acc"], validate=True)) % 6 == 0
-    except (KeyError, TypeError, ValueError, binascii.Error):
+    except (ValueError, binascii.Error):  # pydantic's is a ValueError too
         return False
 
 
