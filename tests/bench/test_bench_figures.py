@@ -1,0 +1,58 @@
+"""The figures of a long run: slopes that do not promise too much, percentiles with their uncertainty, peaks kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.fleet import latency
+from bench.sampling import thinned
+from bench.trend import trend
+
+
+@given(st.floats(-50, 50), st.floats(-1e4, 1e4))
+def test_a_straight_line_has_its_slope_and_no_doubt(slope: float, start: float) -> None:
+    t = np.linspace(0, 1, 100)
+    found = trend(t, start + slope * t)
+    assert found.slope == pytest.approx(slope, abs=1e-6)
+    assert found.high - found.low < 1e-5
+
+
+def test_flat_noise_is_called_flat_and_growth_of_its_own_size_is_not() -> None:
+    rng = np.random.default_rng(1)
+    t = np.linspace(0, 1, 600)
+    flat = [trend(t, rng.normal(200, 1, 600)) for _ in range(300)]
+    assert np.mean([found.flat for found in flat]) > 0.87
+    assert not any(trend(t, 200 + 2 * t + rng.normal(0, 1, 600)).flat for _ in range(50))
+
+
+def test_steps_that_come_and_go_widen_the_interval() -> None:
+    """Memory holds its level for minutes: the usual standard error takes such a series for much better known."""
+    rng = np.random.default_rng(2)
+    t = np.linspace(0, 1, 600)
+    flat = [trend(t, np.repeat(rng.normal(200, 1, 20), 30)).flat for _ in range(300)]
+    assert np.mean(flat) > 0.8
+
+
+def test_a_trend_of_a_handful_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs 8"):
+        trend(np.arange(5.0), np.arange(5.0))
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=300))
+def test_the_99th_percentile_lies_in_its_interval_and_no_longer_than_the_longest(ms: list[float]) -> None:
+    found = latency(ms)
+    assert found["n"] == len(ms) and found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert found["p99_low_ms"] <= found["p99_ms"] + 0.1
+    assert found["p99_high_ms"] is None or found["p99_ms"] <= found["p99_high_ms"] + 0.1
+
+
+def test_too_few_latencies_leave_the_upper_end_open() -> None:
+    assert latency([1.0] * 50)["p99_high_ms"] is None
+    assert latency(list(range(2000)))["p99_high_ms"] is not None
+
+
+def test_half_a_minute_becomes_one_line_and_keeps_its_peak() -> None:
+    samples = [{"t_s": 5.0 * k, "queue": 1000.0 if k == 2 else 0.0} for k in range(12)]
+    lines = thinned(samples)
+    assert [line["queue"] for line in lines] == [1000.0, 0.0]
