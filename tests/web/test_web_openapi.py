@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from running_desk import TOKEN
 from served_desk import Server, served
 
-from web.openapi import OPERATIONS, document
+from web.openapi import document
+from web.operations import OPERATIONS
 from web.routes import routes
 
 SPEC = document()

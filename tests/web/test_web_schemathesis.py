@@ -9,7 +9,8 @@ from running_desk import TOKEN
 from schemathesis import checks
 from served_desk import Server, served
 
-from web.openapi import OPERATIONS, document
+from web.openapi import document
+from web.operations import OPERATIONS
 
 
 @pytest.fixture(scope="module")
