@@ -1,12 +1,11 @@
-"""Runs a scenario against a broker, worker and desk of its own and holds what came out against what was expected."""
+"""Runs a scenario against a broker, worker and desk of its own, and says whether it came out as expected."""
 
 import contextlib
-import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,23 +14,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from app.reconcile import Account, account_for
+from app.reconcile import account_for
 from app.services import fail
 from app.simulate_plot import draw
+from app.simulate_verdict import Outcome, judge
 from app.simulate_view import fleet_table
 from app.stack import Stack, StackError, print_json, running
 from app.watch import Watcher
 from core.clock import SystemClock
 from core.config import load
-from simulator.fleet import Broker, Progress, Summary, run_fleet
-from simulator.ledger import Crash, Ledger, read_ledger
-from simulator.scenario_file import LIBRARY, ExpectedAlert, ScenarioFile, find_scenario
+from simulator.fleet import Broker, Progress, run_fleet
+from simulator.ledger import read_ledger
+from simulator.scenario_file import LIBRARY, ScenarioFile, find_scenario
 
 _SETTLE_S = 14.0
 """Simulated time after the last frame: the last decision is due 10 s after an impact, silence 3 s."""
-_LOST_SHOWN = 5
-_SLOW_S = 2.0
-"""Simulated time from frame to alert above which times say more about the machine than about the system."""
 _DELIVERED_S = 20.0
 """Real seconds that store and desk may need to take everything."""
 
@@ -46,27 +43,6 @@ class Options:
     record: Path | None = None
     ledger: Path | None = None
     as_json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to."""
-
-    file: ScenarioFile
-    summary: Summary
-    ledger: Ledger
-    alerts: list[dict[str, Any]]
-    """Of the scenario's helmets, each with its `detections`."""
-    account: Account
-    speed: float = 1.0
-    """How many times as fast as real time it ran."""
-    report: list[str] = field(default_factory=list)
-    """One line for each expectation that was not met; empty where all were."""
-
-    @property
-    def met(self) -> bool:
-        """Whether everything came as expected."""
-        return not self.report
 
 
 @contextlib.contextmanager
@@ -126,98 +102,6 @@ def run_scenario(
         alert["detections"] = desk.get(f"/api/v1/alerts/{alert['id']}")["detections"]
     outcome = Outcome(file, summary, truth, alerts, account, clock.scale)
     return replace(outcome, report=judge(outcome))
-
-
-def judge(outcome: Outcome) -> list[str]:
-    """Holds a run against its file's expectations: one line for each that was not met, `-` missing, `+` too much."""
-    expect, start_us = outcome.file.expect, outcome.summary.start_us
-    report: list[str] = []
-    matched: set[str] = set()
-    for expected in expect.alerts:
-        chosen = None if expected.helmets is None else set(expected.helmets)
-        truths = [
-            c
-            for c in outcome.ledger.crashes
-            if _is(c, expected) and (chosen is None or int(c.helmet[-6:]) in chosen)
-        ]
-        missing = []
-        for truth in truths:
-            near = [a for a in outcome.alerts if _distance_s(a, truth) <= expected.within]
-            matched |= {a["id"] for a in near}
-            wrong = "" if expected.optional and not near else _differences(near, truth, expected)
-            if wrong:
-                at_s = (truth.t_us - start_us) / 1e6
-                missing.append(f"- {truth.helmet} {truth.kind} at {at_s:.1f} s: {wrong}")
-        least = len(truths) if expected.at_least is None else expected.at_least
-        if not truths:
-            report.append(f"- {expected.event}: it never happened, so nothing could be expected")
-        elif len(truths) - len(missing) < least:
-            report += missing
-    others = [a for a in outcome.alerts if a["id"] not in matched]
-    if len(others) > expect.other_alerts:
-        report += [_unexpected(a, outcome) for a in others]
-    account = outcome.account
-    slow_s = statistics.median(account.latency_ms) / 1000 if account.latency_ms else 0.0
-    if report and slow_s * outcome.speed > _SLOW_S:
-        report.append(
-            f"  (this machine took {slow_s:.1f} real seconds from frame to alert: too slow for {outcome.speed:g} times "
-            "real time; try a lower --speed)"
-        )
-    if len(account.lost) > expect.lost_frames:
-        shown = account.lost[:_LOST_SHOWN]
-        report += [f"- frame {seq} of {helmet} (boot {boot}) is lost" for helmet, boot, seq in shown]
-        if len(account.lost) > len(shown):
-            report.append(f"- {len(account.lost) - len(shown)} more frames are lost")
-    if account.rejected < expect.rejected_at_least:
-        report.append(
-            f"- rejected messages: {account.rejected}, expected at least {expect.rejected_at_least}"
-        )
-    return report
-
-
-def _is(truth: Crash, expected: ExpectedAlert) -> bool:
-    """Whether a truth is of the expected kind; spliced recordings go by their names, and a spliced ride is no crash."""
-    if expected.event == "splice":
-        return "/" in truth.kind and truth.expected != "none"
-    return truth.kind == expected.event
-
-
-def _distance_s(alert: dict[str, Any], truth: Crash) -> float:
-    if alert["helmet"] != truth.helmet:
-        return float("inf")
-    nearest_us = min(abs(int(t_us) - truth.t_us) for t_us in (alert["occurred_us"], *alert["impacts_us"]))
-    return nearest_us / 1e6
-
-
-def _differences(near: list[dict[str, Any]], truth: Crash, expected: ExpectedAlert) -> str:
-    """What is wrong with the alerts about one truth; empty where nothing is."""
-    if len(near) != 1:
-        return "no alert" if not near else f"{len(near)} alerts, expected one"
-    alert = near[0]
-    wrong = []
-    for name in ("kind", "state", "stage"):
-        wanted = getattr(expected, name)
-        if wanted is not None and alert[name] not in wanted:
-            wrong.append(f"{name} is {alert[name]}, expected {' or '.join(wanted)}")
-    if expected.severity_at_least is not None and alert["severity"] < expected.severity_at_least:
-        wrong.append(f"severity is {alert['severity']}, expected at least {expected.severity_at_least}")
-    if expected.late is not None and alert["late"] != expected.late:
-        wrong.append(f"late is {alert['late']}, expected {expected.late}")
-    if expected.alerted_within is not None:
-        took_s = (alert["alerted_us"] - truth.t_us) / 1e6
-        if took_s > expected.alerted_within:
-            wrong.append(f"alerted after {took_s:.1f} s, expected within {expected.alerted_within:g} s")
-    return "; ".join(wrong)
-
-
-def _unexpected(alert: dict[str, Any], outcome: Outcome) -> str:
-    at_s = (alert["occurred_us"] - outcome.summary.start_us) / 1e6
-    truth = [c for c in outcome.ledger.crashes if _distance_s(alert, c) <= 10]
-    cause = f", at a {truth[0].kind}" if truth else ""
-    return (
-        f"+ {alert['helmet']} at {at_s:.1f} s{cause}: {alert['kind']}, severity {alert['severity']}, {alert['state']}, "
-        f"not expected: {alert['reason_en']}"
-    )
 
 
 def command(name: str, options: Options, stop: threading.Event) -> None:

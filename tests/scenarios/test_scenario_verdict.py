@@ -9,7 +9,7 @@ from rich.console import Console
 
 from app.reconcile import Account
 from app.simulate import Duration
-from app.simulate_scenario import Outcome, judge
+from app.simulate_verdict import Outcome, judge
 from app.simulate_view import fleet_table
 from simulator.fleet import Progress, Summary
 from simulator.ledger import Crash, Ledger
@@ -90,9 +90,11 @@ def test_a_machine_that_is_too_slow_for_the_speed_is_said_beside_the_differences
     late = [alert(1, 10, alerted_us=START_US + 40_000_000), GOOD[1]]
     report = judge(replace(outcome(late, latency_ms=[2500.0, 3000.0]), speed=10.0))
     assert "alerted after 30.0 s" in report[0]
-    assert "took 2.8 real seconds" in report[1]
+    assert "up to 27.5 simulated seconds late" in report[1]
     assert len(judge(replace(outcome(late, latency_ms=[25.0]), speed=10.0))) == 1
     assert judge(replace(outcome(GOOD, latency_ms=[2500.0]), speed=10.0)) == []
+    sent = Ledger({("SF-000001", 1, 10): (START_US, START_US + 9_500_000)}, set(), outcome([]).ledger.crashes)
+    assert replace(outcome(GOOD), ledger=sent).slow_s == 8.0
 
 
 def test_an_event_that_never_happened_does_not_pass_in_silence() -> None:

@@ -1,6 +1,5 @@
 """Recordings spliced into simulated rides: what was measured passes the sensor chain, and the ledger knows when."""
 
-import csv
 import threading
 import warnings
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written_recordings import RATE_HZ, write, written
 
 from core.clock import ManualClock
 from core.config import ConfigError
@@ -30,40 +30,13 @@ DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 SETS = sorted(p.name for p in DATA.iterdir() if p.is_dir()) if DATA.is_dir() else []
 if not SETS:
     warnings.warn(f"no recordings at {DATA}: none is spliced in this run", stacklevel=1)
-RATE = 200.0
-
-
-def tilted(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(n, 3) gravity of a helmet that leans to its side."""
-    return np.stack([np.zeros_like(angle), np.sin(angle), np.cos(angle)], 1)
-
-
-def made() -> dict[str, npt.NDArray[np.float64]]:
-    """A fall (down on the side 3 s after its beginning), a ride that shakes at 3 Hz, a pulse without gravity."""
-    t = np.arange(0, 8, 1 / RATE)
-    fall = tilted(np.radians(80) * np.clip((t - 2.6) / 0.5, 0, 1))
-    fall += 8 * np.exp(-(((t - 3.0) / 0.02) ** 2))[:, None] * np.array([0.0, 0.8, 0.6])
-    t = np.arange(0, 30, 1 / RATE)
-    ride = np.array([0.0, 0.0, 1.0]) + 0.4 * np.sin(2 * np.pi * 3 * t)[:, None] * np.array([0.3, 0.0, 1.0])
-    t = np.arange(0, 0.2, 1 / RATE)
-    pulse = 60 * np.exp(-(((t - 0.05) / 0.006) ** 2))[:, None] * np.array([0.6, 0.0, 0.8])
-    return {"fall": fall, "ride": ride, "head_impact": pulse, "drop": fall}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recordings in the documented format, written as the documentation shows it."""
     folder = tmp_path_factory.mktemp("recorded") / "made"
-    folder.mkdir()
-    parts = list(made().values())
-    np.savez(
-        folder / "made.npz", counts=np.rint(np.concatenate(parts) / 0.002).astype(np.int16), scale_g=0.002,
-        offset=np.cumsum([0, *map(len, parts)]), fs=np.full(len(parts), RATE),
-    )  # fmt: skip
-    with (folder / "meta.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(
-            [["rec", "label", "subject"], *([k, name, "x"] for k, name in enumerate(made()))]
-        )
+    write(folder)
     return folder
 
 
@@ -113,7 +86,7 @@ def test_a_recorded_fall_keeps_its_turn_its_peak_and_its_time_and_then_the_helme
     assert 15 <= at_s < 17
     resultant = np.linalg.norm(acc, axis=1)
     assert t_s[resultant.argmax()] == pytest.approx(at_s, abs=0.03)
-    recorded = float(np.linalg.norm(made()["fall"], axis=1).max())
+    recorded = float(np.linalg.norm(written()["fall"], axis=1).max())
     assert resultant.max() == pytest.approx(recorded, rel=0.35 if part == "50hz-16g" else 0.1)
     before = acc[(t_s > at_s - 1.8) & (t_s < at_s - 0.6)].mean(0)
     for low_s, high_s in ((1, 4), (6, 9), (11, 20)):
@@ -144,7 +117,7 @@ def test_a_recorded_ride_is_felt_as_it_was_until_the_rider_lies(folder: Path, tm
     began_s, struck_s = ((c.t_us - START_US) / 1e6 for c in truth)
     rides = (t_s > began_s + 1) & (t_s < struck_s - 2)
     spectrum = np.abs(np.fft.rfft(acc[rides, 2] - acc[rides, 2].mean()))
-    assert np.fft.rfftfreq(rides.sum(), 1 / RATE)[spectrum.argmax()] == pytest.approx(3, abs=0.1)
+    assert np.fft.rfftfreq(rides.sum(), 1 / RATE_HZ)[spectrum.argmax()] == pytest.approx(3, abs=0.1)
     assert acc[rides, 2].std() == pytest.approx(0.4 / np.sqrt(2), rel=0.06)
     # The recorded ride lasts until second 35: whoever lies there does not feel it any more.
     assert acc[(t_s > struck_s + 4) & (t_s < 34)].std(0).max() < 0.3
