@@ -64,13 +64,13 @@ def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(tmp_path
 
 
 AWAY, OTHER = "R-000001", "R-000002"
-ANCIENT_S, LATE_S, LIVE_S = 300.0, 1500.0, 3560.0
+ANCIENT_S, LATE_S, LIVE_S = 150.0, 750.0, 1760.0
 """When the helmet that is out of coverage crashes, long ago and not so long ago, and the other while it catches up."""
 
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Tape]]:
-    """A helmet without coverage for 59 minutes, and one beside it; a day at one twenty-fourth."""
+    """A helmet without coverage for 29 minutes, and one beside it; a day at one forty-eighth."""
     folder = tmp_path_factory.mktemp("day")
     scenario = Scenario(
         "day",
@@ -79,7 +79,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Tape
         prefix="R-",
         riding=1.0,
         rough_spots_per_h=0.0,
-        outages=(Outage(0, 10.0, 3550.0),),
+        outages=(Outage(0, 10.0, 1750.0),),
         happenings=(
             Happening(ANCIENT_S, "head_strike", 0),
             Happening(LATE_S, "head_strike", 0),
@@ -92,7 +92,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Tape
         ManualClock(START_US),
         ledger=folder / "ledger",
         record=folder / "tape",
-        duration_s=3600.0,
+        duration_s=1800.0,
         stop=threading.Event(),
     )
     yield read_ledger(folder / "ledger"), Tape(folder / "tape")
@@ -101,9 +101,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Tape
 def test_a_helmets_day_that_comes_at_once_is_stored_whole_alerts_late_and_delays_nobody(
     day: tuple[Ledger, Tape],
 ) -> None:
-    """Half an hour is the day here (`ingest.ancient_h`): what is older is stored and alerts no more."""
+    """18 minutes are the day here (`ingest.ancient_h`): what is older is stored and alerts no more."""
     ledger, tape = day
-    pipeline = Pipeline(Config.model_validate({"ingest": {"ancient_h": 0.6}}))
+    pipeline = Pipeline(Config.model_validate({"ingest": {"ancient_h": 0.3}}))
     stored: list[tuple[str, int, int]] = []
     said: list[Detection] = []
 
