@@ -104,6 +104,7 @@ def test_a_lost_feed_is_shown_within_seconds_and_comes_back_with_nothing_missing
     page.wait_for_selector(LIVE)
     expect(page.locator("#banner")).to_have_attribute("data-count", "5")
     expect(page.locator(f'.row[data-id="{taken.incident}"]')).to_have_attribute("data-state", "cancelled")
+    expect(page.locator(".row")).to_have_count(6)
     assert sorted(int(each, 16) for each in ids(page)) == [1, 2, 3, 4, 5, 6]
 
 
@@ -135,6 +136,7 @@ def test_a_minute_without_network_is_told_with_its_age_and_leaves_nothing_missin
     expect(page.locator("#banner")).to_have_attribute("data-count", "13")
     expect(page.locator(f'.row[data-id="{first.incident}"]')).to_have_class(re.compile(r"\bs4\b"))
     expect(page.locator(".unsure-note")).to_be_hidden()
+    expect(page.locator(".row")).to_have_count(13)
     assert sorted(int(each, 16) for each in ids(page)) == list(range(1, 14))
 
 
