@@ -23,7 +23,7 @@ _STANDS_OUT = 1.2
 _UPSET_G, _UPSET = 0.2, 1.5
 """What is around a lone sample must shake at least so much, and so many times as much as before."""
 _RESTS_S = 2.0
-_STOPPED_S = 1.0
+_STOPPED_S, _LEANS_DEG = 6.0, 15.0
 _CUT_S = 1.2
 """Where no more samples will come, so much of the aftermath is enough to confirm."""
 _FREE_FALL_S = 0.25
@@ -189,13 +189,16 @@ def _rides_on(f: dict[str, float], p: Params) -> bool:
 
 
 def _ended_ride(f: dict[str, float], p: Params, horizon_s: float) -> bool:
-    """Whether there was riding until the blow, and 10 s after it neither riding nor walking, and no stir just now."""
+    """Whether there was riding until the blow, and since then a helmet that leans a little and does not stir.
+
+    Upright as before would also be a vehicle that stands at a red light.
+    """
     if f["riding"] == f["riding"]:
         rode = f["riding"] == 1
     else:
         rode = f["vibration_before_g"] >= p.riding_vibration_g and not _on_foot(f)
-    quiet = f.get("vibration_g", nan) < p.riding_vibration_g and not _moving(f, p)
-    return horizon_s >= 10 and rode and quiet and f.get("still_s", nan) >= _STOPPED_S
+    leans = f.get("tilt_deg", nan) >= _LEANS_DEG
+    return horizon_s >= 10 and rode and leans and f.get("still_s", nan) >= _STOPPED_S
 
 
 def _at_rest(f: dict[str, float]) -> bool:

@@ -74,23 +74,30 @@ def test_who_stumbles_and_bends_for_two_seconds_has_not_fallen(peak_g, bend_deg)
     assert all(i.confirmed_at_s is None for i in found)
 
 
-def struck_upright(gait_hz=0.0, after_hz=0.0):
-    """A sharp blow on a ride, or on a walk; then upright and motionless, or walking on."""
+def struck_upright(gait_hz=0.0, after_hz=0.0, leans_deg=20.0):
+    """A sharp blow on a ride, or on a walk; then nearly upright and motionless, or walking on."""
     rng = np.random.default_rng(5)
     steps = [
         0.25 * np.sin(2 * np.pi * hz * np.arange(n) / 100) for hz, n in ((gait_hz, 800), (after_hz, 1200))
     ]
     before = ride(8, rng, 0.02 if gait_hz else 0.2)
-    acc = np.concatenate([before, np.array([0.0, 0.0, 1.0]) + rng.normal(0, 0.008, (1200, 3))])
+    lean = np.radians(leans_deg)
+    after = np.array([np.sin(lean), 0.0, np.cos(lean)]) + rng.normal(0, 0.008, (1200, 3))
+    acc = np.concatenate([before, after])
     acc[:, 2] += np.concatenate(steps)
     acc[800:804] += blow(22.0, 0.04)
     return detect_recording(to_counts(acc) * SCALE_G, 100, full_scale_g=16)
 
 
-def test_a_strike_that_ends_a_ride_is_confirmed_at_ten_seconds_also_of_who_sits_upright():
+def test_a_strike_that_ends_a_ride_is_confirmed_at_ten_seconds_also_of_who_only_leans():
     (found,) = struck_upright()
     assert found.fast_at_s is not None and found.cancelled_at_s is None
     assert found.confirmed_at_s == pytest.approx(found.t_s + 10, abs=0.1)
+
+
+def test_a_ride_that_stops_upright_after_a_blow_is_not_confirmed():
+    (found,) = struck_upright(leans_deg=4.0)
+    assert found.confirmed_at_s is None and found.cancelled_at_s is not None
 
 
 def test_who_stands_still_after_a_blow_on_foot_is_not_confirmed():
