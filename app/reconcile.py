@@ -16,7 +16,7 @@ from app.services import config_option, fail, read_config
 from app.stack import print_json
 from core.config import Config, ConfigError
 from ingest.codec import HEADER
-from ingest.journal import Outbox
+from ingest.outbox import Outbox
 from ingest.telemetry import split
 from simulator.ledger import Crash, Key, Ledger, read_ledger
 from storage import StoreError, open_store

@@ -20,10 +20,10 @@ import structlog
 from pydantic import TypeAdapter
 
 from core import metrics
-from core.model import TELEMETRY, Detection, HelmetEvent, Rejected
+from core.model import Detection, HelmetEvent, Rejected
 from ingest import journal_file
 from ingest.codec import Message
-from ingest.journal_file import JournalError
+from ingest.journal_file import JournalError, note_damage, sound
 
 log = structlog.get_logger()
 
@@ -58,14 +58,6 @@ class Taken(NamedTuple):
 
     outbox: list[tuple[Literal["taken", "refused"], int]]
     telemetry: list[int]
-
-
-class Waiting(NamedTuple):
-    """A detection or event waiting for the desk."""
-
-    id: int
-    kind: str
-    body: str
 
 
 class Journal:
@@ -199,10 +191,10 @@ class Journal:
         for number, now_us, block, crc in self._db.execute(
             "SELECT id, now_us, block, crc FROM raw WHERE id > ? ORDER BY id", (self._oldest_note()[0],)
         ):
-            if _sound(block, crc):
+            if sound(block, crc):
                 yield now_us, _unpack(block)
             else:
-                _note_damage("raw", number)
+                note_damage("raw", number)
 
     def _oldest_note(self) -> tuple[int, bytes]:
         """The last raw entry that the oldest note of numbers covers, and the note; 0 and nothing without one."""
@@ -215,7 +207,7 @@ class Journal:
             return 0, b""
         number, raw, block, crc = row
         if zlib.crc32(block, raw & 0xFFFFFFFF) != crc:
-            _note_damage("numbers", number)
+            note_damage("numbers", number)
             return 0, b""
         return raw, block
 
@@ -234,83 +226,6 @@ class Journal:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-
-
-class Outbox:
-    """The read side, one for each relay's thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        # A flipped byte in a text must not stop the relay.
-        self._db.text_factory = lambda text: text.decode(errors="replace")
-        self._damaged: set[int] = set()
-
-    def waiting(self, after: int, limit: int = 100) -> list[Waiting]:
-        """Detections and events the desk has not taken, in order."""
-        rows = self._db.execute(
-            "SELECT id, kind, body, crc FROM outbox WHERE state = 'waiting' AND id > ? ORDER BY id LIMIT ?",
-            (after, limit),
-        )
-        waiting = []
-        for number, kind, body, crc in rows:
-            if not _sound(body.encode(), crc) and number not in self._damaged:
-                # It goes to the desk all the same, which takes what makes sense: a crash may be in it.
-                self._damaged.add(number)
-                _note_damage("outbox", number)
-            waiting.append(Waiting(number, kind, body))
-        return waiting
-
-    def count(self) -> int:
-        """How many detections and events the desk has not taken."""
-        return int(self._db.execute("SELECT count(*) FROM outbox WHERE state = 'waiting'").fetchone()[0])
-
-    def telemetry(self, after: int, rows: int) -> tuple[list[int], npt.NDArray[np.void]]:
-        """The next telemetry blocks, at least one and about `rows` rows, with their ids.
-
-        The rows of a damaged block are left out, and counted.
-        """
-        ids: list[int] = []
-        parts: list[npt.NDArray[np.void]] = []
-        found = 0
-        for i, block, crc in self._db.execute(
-            "SELECT id, block, crc FROM telemetry WHERE id > ? ORDER BY id", (after,)
-        ):
-            ids.append(i)
-            if not _sound(block, crc):
-                _note_damage("telemetry", i)
-                block = b""
-            parts.append(np.frombuffer(block, TELEMETRY))
-            found += len(parts[-1])
-            if found >= rows:
-                break
-        return ids, np.concatenate(parts) if parts else np.zeros(0, TELEMETRY)
-
-    def rejected(self, limit: int = 100) -> list[dict[str, object]]:
-        """The newest rejected inputs, for a person to look at."""
-        names = ("id", "at_us", "topic", "reason", "detail", "payload")
-        rows = self._db.execute(f"SELECT {', '.join(names)} FROM rejected ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def rejected_since(self, at_us: int) -> Iterator[bytes]:
-        """The payloads (their first 4,096 bytes) of the inputs rejected since then, oldest first."""
-        for (payload,) in self._db.execute(
-            "SELECT payload FROM rejected WHERE at_us >= ? ORDER BY id", (at_us,)
-        ):
-            yield payload
-
-    def close(self) -> None:
-        """Lets go of the file."""
-        self._db.close()
-
-
-def _sound(block: bytes, crc: int | None) -> bool:
-    """Whether an entry is as it was written; journals of version 0.1 have no checksums."""
-    return crc is None or zlib.crc32(block) == crc
-
-
-def _note_damage(what: str, number: int) -> None:
-    metrics.JOURNAL_LOST.labels(what).inc()
-    log.error("journal.damaged", what=what, id=number)
 
 
 def _pack(messages: list[Message]) -> bytes:

@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +99,17 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error speaks of the file's content and not of disk, rights or another process."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     return isinstance(error, sqlite3.DatabaseError) and code not in _SURROUNDINGS
+
+
+def sound(block: bytes, crc: int | None) -> bool:
+    """Whether an entry is as it was written; journals of version 0.1 have no checksums."""
+    return crc is None or zlib.crc32(block) == crc
+
+
+def note_damage(what: str, number: int) -> None:
+    """Counts and says that an entry cannot be used as it is."""
+    metrics.JOURNAL_LOST.labels(what).inc()
+    log.error("journal.damaged", what=what, id=number)
 
 
 def open_file(path: Path) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from core import metrics
 from core.config import Config, ConfigError
 from core.model import WorkerReport
-from ingest.journal import Outbox, Waiting
+from ingest.outbox import Outbox, Waiting
 from ingest.telemetry import split
 from storage import Store, StoreError
 

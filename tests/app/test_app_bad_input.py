@@ -11,7 +11,7 @@ from app.stack import running
 from bench.command import metrics
 from core.config import load
 from ingest.codec import topic
-from ingest.journal import Outbox
+from ingest.outbox import Outbox
 from simulator.helmet import Helmets
 from simulator.scenario import load as load_scenario
 from storage import open_store

@@ -14,7 +14,8 @@ from journals import NOTHING, detection, rows
 
 from core.model import HelmetEvent, Reason, Rejected
 from ingest.codec import Message
-from ingest.journal import Journal, JournalError, Outbox, Taken, Tick
+from ingest.journal import Journal, JournalError, Taken, Tick
+from ingest.outbox import Outbox
 
 
 def tick(now_us: int = NOW_US, **content: Any) -> Tick:

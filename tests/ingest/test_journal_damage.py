@@ -15,7 +15,8 @@ from journals import NOTHING, detection, left_by_kill, lost, rows, wal
 
 from core.model import Reason, Rejected
 from ingest.codec import Message
-from ingest.journal import Journal, JournalError, Outbox, Tick
+from ingest.journal import Journal, JournalError, Tick
+from ingest.outbox import Outbox
 
 COMMITS = 40
 ROWS = 20

@@ -14,8 +14,9 @@ from journals import detection, left_by_kill, lost, rows, wal
 from core import metrics
 from core.model import Reason, Rejected
 from ingest.codec import Message
-from ingest.journal import Journal, Outbox, Taken, Tick
+from ingest.journal import Journal, Taken, Tick
 from ingest.numbers import Numbers
+from ingest.outbox import Outbox
 
 MAX_MB = 1
 """A small bound, so that it is reached."""

@@ -10,7 +10,8 @@ from frames import NOW_US
 from journals import NOTHING, rows
 
 from core.config import Embedded
-from ingest.journal import Journal, Outbox, Tick
+from ingest.journal import Journal, Tick
+from ingest.outbox import Outbox
 from ingest.relay import StoreRelay
 from storage import Outcome, Store
 from storage.embedded import EmbeddedStore
