@@ -24,7 +24,12 @@ ANYONE = {
     "GET /",
     "GET /static",
 }
-WORKERS = {"POST /api/v1/detections", "POST /api/v1/events", "POST /api/v1/report", "GET /api/v1/observations"}
+WORKERS = {
+    "POST /api/v1/detections",
+    "POST /api/v1/events",
+    "POST /api/v1/report",
+    "GET /api/v1/observations",
+}
 
 
 def registered(tmp_path) -> set[str]:
