@@ -8,10 +8,8 @@ import numpy as np
 from app.intervals import clopper_pearson, poisson_rate
 from core.config import Detection
 from detectors import Incident, detect_recording
-from simulator.recordings import Recording
+from simulator.recordings import CRASH_LABELS, Recording
 
-POSITIVE = ("fall", "crash", "crash_rides", "head_impact")
-"""Labels of recordings that hold something to find; every other label is expected to be quiet."""
 _MATCH_S = 1.0
 _AFTER_S = 30.0
 """Alerts so long after a known crash belong to its aftermath: somebody picks the vehicle up."""
@@ -62,7 +60,7 @@ def evaluate_recording(
         t_s=r.t_s,
         params=params,
     )
-    if r.label not in POSITIVE:
+    if r.label not in CRASH_LABELS:
         return Scored(r, incidents, 0, 0, 0, 0, 0, incidents, [])
     crashes_s = [float(x) for x in r.meta.get("crash_s", "").split()]
     if not crashes_s:

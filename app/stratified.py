@@ -15,12 +15,12 @@ from scipy.stats import beta, genpareto
 
 from app.trials import Clips, MakeMotion, Said, Situation, make, run
 from core.config import Detection as Params
-from core.model import G0, Detection, Stage, Worn
+from core.model import Detection, Stage, Worn
 from detectors import features, rules
 from detectors.window import Window
-from simulator import impacts, mishaps
+from simulator import handling, impacts, mishaps
 from simulator.impacts import Motion
-from simulator.motion import FINE_HZ, Obstacle, Vehicle
+from simulator.motion import Obstacle, Vehicle
 from simulator.sensor import PARTS
 
 Array = npt.NDArray[np.float64]
@@ -59,16 +59,8 @@ def _obstacle(kind: Obstacle) -> MakeMotion:
     return made
 
 
-def _jump(rng: np.random.Generator) -> Motion:
-    """Down a step or off a kerb: 0.25 to 0.4 s without weight, then a landing of 3 to 9.5 g."""
-    t = np.arange(int(2.0 * FINE_HZ)) / FINE_HZ
-    flight_s = rng.uniform(0.25, 0.4)
-    f = np.zeros((len(t), 3))
-    f[:, 2] -= impacts.smooth(t, 0.28, 0.32) * (1 - impacts.smooth(t, 0.3 + flight_s, 0.32 + flight_s))
-    contact_s, peak_g = rng.uniform(0.04, 0.12), rng.uniform(2.0, 8.5)
-    pulse = impacts.haversine(peak_g * contact_s * G0 / 2, contact_s)
-    impacts.add(f, 0.3 + flight_s, pulse, np.array([0.0, 0.0, 1.0]))
-    return Motion(f, np.ones(len(t)), 0.3 + flight_s, "go_on")
+def _doff(rng: np.random.Generator) -> Motion:
+    return handling.doff(rng, handling.lying(rng))
 
 
 CONFOUNDERS = (
@@ -78,9 +70,10 @@ CONFOUNDERS = (
     Confounder("hard braking", 5.0, "ride", True, _plain(mishaps.brake)),
     Confounder("look over the shoulder", 20.0, "ride", True, _plain(mishaps.head_turn)),
     Confounder("sitting down, standing up", 4.0, "stand", True, _plain(mishaps.stand_up)),
-    Confounder("jump, stairs", 0.5, "walk", True, _plain(_jump)),
+    Confounder("jump, stairs", 0.5, "walk", True, _plain(mishaps.jump)),
     Confounder("door frame", 0.02, "walk", True, _plain(impacts.door)),
     Confounder("helmet put on a table", 4.0, "park", False, _plain(impacts.table)),
+    Confounder("helmet taken off", 4.0, "stand", False, _plain(_doff)),
     Confounder("empty helmet dropped", 0.03, "park", False, _plain(impacts.drop)),
     Confounder("knocks on the handlebar", 0.6, "ride", False, _plain(mishaps.handlebar)),
     Confounder("washing", 0.001, "park", False, _plain(mishaps.washing)),
@@ -148,7 +141,7 @@ def _stands(said: list[Detection]) -> bool:
 
 
 def _score(clips: Clips, k: int, p: Params, fast: bool) -> float:
-    """The largest of the margins to `detectors.rules`: a head strike (turned unless `fast`), a hard and a gentle fall."""
+    """The largest margin to `detectors.rules`: of a head strike (turned unless `fast`), a hard and a gentle fall."""
     part, acc = clips.part, clips.acc[k]
     window = Window(0, acc, np.zeros(len(acc), np.bool_), part.rate_hz, part.g_per_count)
     start = round((clips.impact_s[k] - 0.3) * part.rate_hz)

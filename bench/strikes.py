@@ -126,7 +126,7 @@ def _onto(source: npt.NDArray[np.floating], target: Array, rng: np.random.Genera
 def _measured(f: Array, part: Part, rng: np.random.Generator) -> Array:
     seen = sampled(f, part, rng.uniform())
     noisy = seen + rng.normal(0, part.noise_g, seen.shape)
-    return counts(noisy, part.full_scale_g, part.g_per_count) * part.g_per_count
+    return np.asarray(counts(noisy, part.full_scale_g, part.g_per_count) * part.g_per_count, np.float64)
 
 
 def measure(material: Material, trials: int, seed: int) -> list[Found]:

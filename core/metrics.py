@@ -59,7 +59,9 @@ FEED_CUT = Counter("helmetwatch_feed_clients_cut", "Pages cut off because they d
 REQUEST_ERRORS = Counter("helmetwatch_request_errors", "Requests answered with an error", ["status"])
 REPORT_AGE = Gauge("helmetwatch_newest_report_age_seconds", "Age of the newest worker report; NaN before it")
 BOOK_FAILURES = Counter("helmetwatch_book_failures", "Transactions of the alert book that failed")
-FORGOTTEN = Counter("helmetwatch_alerts_forgotten", "Old alerts that lost whose they were (alerts.retention_days)")
+FORGOTTEN = Counter(
+    "helmetwatch_alerts_forgotten", "Old alerts that lost whose they were (alerts.retention_days)"
+)
 
 NOTIFICATIONS = Counter(
     "helmetwatch_notifications", "Tries to tell people by a channel", ["channel", "result"]

@@ -23,6 +23,8 @@ _STANDS_OUT = 1.2
 _UPSET_G, _UPSET = 0.2, 1.5
 """What is around a lone sample must shake at least so much, and so many times as much as before."""
 _RESTS_S = 2.0
+_THING_G = 0.02
+"""Largest deviation of an axis of a helmet on a table, at ±16 and ±32 g; breathing moves a head 0.03 g."""
 _STOPPED_S, _LEANS_DEG = 6.0, 15.0
 _CUT_S = 1.2
 """Where no more samples will come, so much of the aftermath is enough to confirm."""
@@ -160,7 +162,7 @@ def _confirms(
         if _turned_at_once(f) and (late >= p.upright_deg or (cut and late != late)):
             return True
         return stopped
-    return _at_least(f, "tilt_3s_deg", LYING_DEG) and late >= LYING_DEG
+    return _at_least(f, "tilt_3s_deg", LYING_DEG) and late >= LYING_DEG and not _put_down(f, p)
 
 
 def _contradiction(f: dict[str, float], p: Params, horizon_s: float, stopped: bool) -> Stage | None:
@@ -186,6 +188,12 @@ def _turned_at_once(f: dict[str, float]) -> bool:
 def _rides_on(f: dict[str, float], p: Params) -> bool:
     """Whether speed says so and the helmet does not lie motionless: then the speed is an old one."""
     return f["speed_after_mps"] >= p.riding_mps and not f.get("still_s", nan) >= _RESTS_S
+
+
+def _put_down(f: dict[str, float], p: Params) -> bool:
+    """Whether the helmet was turned before a gentle blow and lies as still as a thing: a hand put it there."""
+    gentle = f["violence_g"] < p.hard_violence_g
+    return gentle and _at_least(f, "tilt_pre_deg", LYING_DEG) and f["spread_g"] <= _THING_G
 
 
 def _ended_ride(f: dict[str, float], p: Params, horizon_s: float) -> bool:

@@ -9,7 +9,7 @@ from app.evaluate import evaluate
 from app.stratified import CONFOUNDERS, Stratum, strata
 from app.trials import Said, make, run
 from core.model import Stage, Worn
-from simulator import impacts, mishaps
+from simulator import handling, impacts, mishaps
 from simulator.sensor import PARTS
 
 
@@ -84,6 +84,13 @@ def test_v22_a_drop_is_quiet_where_the_helmet_is_known_not_to_be_worn(height_m, 
 @pytest.mark.parametrize("worn", [Worn.YES, Worn.UNKNOWN])
 def test_v22_a_drop_is_quiet_where_it_is_known_not_to_ride_whatever_the_wear_bit_says(height_m, worn):
     assert dropped(height_m, Said(worn, True)) == 0
+
+
+@pytest.mark.parametrize("part", ["100hz-16g", "200hz-32g", "400hz-200g"])
+@pytest.mark.parametrize("worn", [Worn.YES, Worn.UNKNOWN])
+def test_taking_a_helmet_off_is_no_fall_to_any_part_also_where_the_wear_bit_is_stuck_or_missing(worn, part):
+    clips = make("stand", lambda rng, _v, _w: handling.doff(rng, handling.lying(rng)), PARTS[part], 60, (5,))
+    assert sum(bool(said) for said in run(clips, Said(worn, False))) == 0
 
 
 def dropped(height_m, said):
