@@ -1,7 +1,7 @@
 """The reading side of the alert book: its own connection, so that a long list never delays an alert."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,22 @@ class Reader:
             }
             for id_, tier, queued_us, body, _ in rows
         ]
+
+    def told(self, ids: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Of each alert, how many messages were delivered, wait for their first try, and have failed so far."""
+        rows = self._db.execute(
+            """
+            SELECT alert, sum(state = 'delivered'), sum(state = 'waiting' AND tries = 0),
+                sum(state IN ('refused', 'given_up') OR (state = 'waiting' AND tries > 0))
+            FROM deliveries WHERE alert IN (SELECT value FROM json_each(?)) GROUP BY alert
+            """,
+            (json.dumps(list(ids)),),
+        ).fetchall()
+        counts = {alert: numbers for alert, *numbers in rows}
+        return {
+            id_: dict(zip(("delivered", "waiting", "failed"), counts.get(id_, (0, 0, 0)), strict=True))
+            for id_ in ids
+        }
 
     def statistics(self, from_us: int, to_us: int, now_us: int) -> dict[str, Any]:
         """How alerts that came in from one moment up to another were dealt with."""

@@ -140,10 +140,10 @@ class Hub:
             else:
                 client.offer("fleet", shared)
 
-    def deliveries(self, alerts: set[str], channels: list[dict[str, Any]]) -> None:
-        """Tells everyone whose ledger changed (all of them where they are many), and how the channels fare."""
-        many = len(alerts) > LEDGERS_MAX
-        data = event("deliveries", {"alerts": None if many else sorted(alerts), "channels": channels})
+    def deliveries(self, told: dict[str, Any] | None, channels: list[dict[str, Any]]) -> None:
+        """Tells everyone whose ledger changed and how it stands (None: of many), and how the channels fare."""
+        alerts = None if told is None else sorted(told)
+        data = event("deliveries", {"alerts": alerts, "told": told or {}, "channels": channels})
         for client in tuple(self._clients):
             client.offer("deliveries", data)
 

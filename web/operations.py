@@ -257,6 +257,12 @@ OPERATIONS: dict[str, Operation] = {
         "Who is told when, with the people on duty now",
         answer=record(tiers={"type": "object"}, repeat_s=NUMBER, untouched_s=NUMBER),
     ),
+    "GET /api/v1/deliveries": Operation(
+        "How the messages about some alerts fare, in numbers",
+        answer=record(told={"type": "object"}),
+        errors=(400,),
+        query=(("alerts", TEXT, "1 to 100 ids, with commas between"),),
+    ),
     "GET /api/v1/channels": Operation("How the channels fare", answer=record(channels=array(_CHANNEL))),
     "POST /api/v1/channels/{name}/test": Operation(
         "Send a message marked TEST", body=_EMPTY, answer=ref("Delivery"), errors=(400, 404)

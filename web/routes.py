@@ -59,6 +59,7 @@ def routes() -> list[web.RouteDef]:
         web.delete("/api/v1/helmets/{id}/observation", person(observing.end)),
         web.get("/api/v1/helmets/{id}/samples", person(observing.samples), allow_head=False),
         web.get("/api/v1/escalation", person(telling.show_escalation)),
+        web.get("/api/v1/deliveries", person(telling.show_told)),
         web.get("/api/v1/channels", person(telling.show_channels)),
         web.post("/api/v1/channels/{name}/test", person(telling.test_channel)),
         web.get("/api/v1/feed", person(serving.feed), allow_head=False),

@@ -31,7 +31,7 @@ from core import metrics
 from core.clock import Clock
 from core.config import Config
 from web.accounts import Accounts, verify
-from web.feed import Beginning, Hub
+from web.feed import LEDGERS_MAX, Beginning, Hub
 from web.fleet import Fleet
 from web.prompts import Prompts
 from web.registers import Registers
@@ -208,7 +208,8 @@ class Desk:
         await self._notify(now_us)
         if self._any_news:
             self._any_news, news, self._news = False, self._news, set()
-            self.hub.deliveries(news, await self.channels())
+            told = await self.ask(partial(Reader.told, ids=news)) if len(news) <= LEDGERS_MAX else None
+            self.hub.deliveries(told, await self.channels())
 
     async def resume(self) -> None:
         """Watches what was live when the desk stopped, and tells what it could not tell any more."""

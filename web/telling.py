@@ -2,16 +2,20 @@
 
 import secrets
 from dataclasses import asdict
+from functools import partial
 
 from aiohttp import web
 
 from alerts.notices import test_notice
+from alerts.reader import Reader
 from web import wire
 from web.accounts import Person
 from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
 
 TEST_WAIT_S = 8.0
+TOLD_MAX = 100
+"""What an address has room for."""
 
 
 async def show_escalation(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
@@ -34,6 +38,14 @@ async def show_escalation(_request: web.Request, desk: Desk, _by: Person) -> web
 async def show_channels(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """How the channels fare."""
     return web.json_response({"channels": await desk.channels()})
+
+
+async def show_told(request: web.Request, desk: Desk, _by: Person) -> web.Response:
+    """How the messages about some alerts fare, in numbers; the alert itself has each of them."""
+    ids = list(dict.fromkeys(filter(None, request.query.get("alerts", "").split(","))))
+    if not 1 <= len(ids) <= TOLD_MAX or any(len(id_) > 64 for id_ in ids):
+        raise Problem(400, f"alerts: must be 1 to {TOLD_MAX} ids with commas between.")
+    return web.json_response({"told": await desk.ask(partial(Reader.told, ids=ids))})
 
 
 async def test_channel(request: web.Request, desk: Desk, by: Person) -> web.Response:

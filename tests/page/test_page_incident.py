@@ -52,6 +52,9 @@ def test_the_ledger_says_who_was_told_and_why_a_channel_refused(
     page = browsers.signed_in(desk)
     desk.crash(severity=4)
     open_first(page)
+    told = page.locator(".row .told")
+    expect(told).to_contain_text("✉ ✗1")
+    expect(told).to_have_attribute("title", "通知记录: 1 条未送达")
     expect(page.locator(".delivery")).to_have_attribute("data-state", "refused")
     expect(page.locator(".delivery")).to_contain_text("group")
     expect(page.locator(".delivery")).to_contain_text("被拒收")
@@ -59,6 +62,9 @@ def test_the_ledger_says_who_was_told_and_why_a_channel_refused(
     robot.code = 0
     page.click('[data-act="acknowledge"]')
     expect(page.locator('.delivery[data-state="delivered"]')).to_contain_text("已认领")
+    expect(told).to_contain_text("✉ ✗1 ✓1")
+    page.reload()
+    expect(told).to_contain_text("✉ ✗1 ✓1")
 
 
 def test_every_impact_of_a_merged_incident_is_listed_with_its_time(

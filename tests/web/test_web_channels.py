@@ -125,6 +125,11 @@ async def test_a_crash_reaches_the_group_with_a_link_and_its_ledger_says_so(
         ("escalated", 1, "delivered"),
         ("acknowledged", None, "delivered"),
     ]
+    async with person.get("/api/v1/deliveries?alerts=crash,other") as answer:
+        told = (await answer.json())["told"]
+    assert told["crash"] == {"delivered": 3, "waiting": 0, "failed": 0}
+    assert told["other"] == {"delivered": 0, "waiting": 0, "failed": 0}
+    assert (await person.get("/api/v1/deliveries")).status == 400
 
 
 @with_robot({"errcode": 130101, "errmsg": "send too fast"}, {"errcode": 0})
@@ -136,6 +141,8 @@ async def test_a_robot_that_is_blocked_gets_its_ten_minutes_and_then_the_notice(
     desk.clock.advance(30)
     await asyncio.sleep(0.4)
     assert len(got) == 1
+    async with (await desk.person()).get("/api/v1/deliveries?alerts=crash") as answer:
+        assert (await answer.json())["told"]["crash"] == {"delivered": 0, "waiting": 0, "failed": 1}
     desk.clock.advance(575)
     await until(lambda: len(got) >= 2)
     assert "待认领" in str(got[1:])

@@ -55,6 +55,7 @@ export const previewSilence = (scope) => call("POST", "/silences/preview", scope
 export const startSilence = (silence) => call("POST", "/silences", silence);
 export const endSilence = (id) => call("POST", `/silences/${encodeURIComponent(id)}/end`, {});
 export const getFleet = () => call("GET", "/fleet");
+export const getTold = (ids) => call("GET", `/deliveries?alerts=${ids.join(",")}`);
 export const getChannels = () => call("GET", "/channels");
 export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});
 export const getNearby = (id) => call("GET", `${alertPath(id)}/nearby`);

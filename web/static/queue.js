@@ -7,6 +7,7 @@ import { Narrow, fits as fitsOnly } from "./narrow.js";
 import { nextStep } from "./escalation.js";
 import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
 import { FINAL, UNTAKEN, compare, group } from "./store.js";
+import { Told, toldSigns } from "./told.js";
 
 export const FILTERS = ["all", "now", "mine", "closed"];
 const CLOSED_SHOWN = 8;
@@ -25,6 +26,7 @@ export class Queue {
   #waiting = h("button", { type: "button", class: "waiting", hidden: true });
   #filters = h("nav", { class: "filters" });
   #narrow;
+  #told;
   #outside = h("p", { class: "outside muted" });
   #all = h("button", { type: "button", class: "small take-all", onclick: () => this.#takeAll() });
   #limit = SHOWN;
@@ -40,6 +42,7 @@ export class Queue {
     this.#actions = actions;
     this.#narrow = new Narrow(store, (only) => actions.narrow(only));
     this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#narrow.parts[1], this.#outside, this.#waiting), this.#body);
+    this.#told = new Told(store, () => [...this.#rows.keys()].filter((id) => !FINAL.has(store.alerts.get(id)?.state)));
     this.#waiting.addEventListener("click", () => this.release());
     this.#body.addEventListener("pointerenter", (event) => this.#hold(event));
     this.#body.addEventListener("pointerdown", (event) => this.#hold(event));
@@ -48,6 +51,7 @@ export class Queue {
       if (!this.#body.contains(event.relatedTarget) && !this.#pointer) this.arrange();
     });
     store.addEventListener("alerts", (event) => this.refresh(event.detail.ids === null));
+    store.addEventListener("told", () => this.#showTold());
     this.render();
   }
 
@@ -100,12 +104,14 @@ export class Queue {
       const nodes = alerts.map((alert) => {
         const row = this.#rows.get(alert.id) || this.#makeRow(alert.id);
         row.show(alert, this.chosen === alert.id);
+        row.showTold(alert, this.#store.told.get(alert.id));
         return row.node;
       });
       place(this.#lists[i], alerts.hidden ? [...nodes, this.#more(i, alerts)] : nodes);
     });
     this.#waiting.hidden = true;
     this.#counts();
+    this.#told.want();
     // Moving an element in the document takes its focus away.
     if (focused && focused !== document.activeElement && this.#body.contains(focused)) focused.focus({ preventScroll: true });
   }
@@ -192,6 +198,10 @@ export class Queue {
     }
   }
 
+  #showTold() {
+    for (const [id, row] of this.#rows) if (this.#store.alerts.has(id)) row.showTold(this.#store.alerts.get(id), this.#store.told.get(id));
+  }
+
   #takeAll() {
     const ids = this.#wanted().filter((alert) => UNTAKEN.has(alert.state)).map((alert) => alert.id);
     this.#actions.acknowledgeMany({ ids }, ids.length);
@@ -227,6 +237,8 @@ function place(list, nodes) {
 
 class Row {
   #shown = null;
+  #told = h("span", { class: "told-place" });
+  #toldShown = "";
   #open;
   #acknowledge;
 
@@ -248,12 +260,19 @@ class Row {
     this.#acknowledge.hidden = !UNTAKEN.has(alert.state);
     this.#open.replaceChildren(
       h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
-        h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
+        h("span", { class: "who" }, who(alert)), this.#told, ageOf(alert.occurred_us)),
       h("span", { class: "line why" }, reason(alert)),
       h("span", { class: "line meta" }, stateLine(alert), nextStep(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
         h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
         h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),
     );
+  }
+
+  showTold(alert, told) {
+    const key = FINAL.has(alert.state) || !told ? "" : `${told.failed} ${told.delivered} ${told.waiting}`;
+    if (key === this.#toldShown) return;
+    this.#toldShown = key;
+    this.#told.replaceChildren(...[toldSigns(alert, told)].filter(Boolean));
   }
 
   mark(chosen) {

@@ -26,6 +26,7 @@ export class Store extends EventTarget {
   workers = [];
   observed = {}; // Until when every sample of a helmet is kept, by helmet.
   channels = [];
+  told = new Map(); // How the messages about an alert fare, by its id: {delivered, waiting, failed}.
   storms = []; // Many helmets that fell silent at once; each is one incident.
   silences = [];
   places = { cities: [], stations: [] }; // Where riders belong to: [name], [{city, station}].
@@ -86,7 +87,10 @@ export class Store extends EventTarget {
   // Forgets what became final more than 12 hours ago, so that a page open for weeks stays small.
   forget(now_us) {
     const old = [...this.alerts.values()].filter((a) => FINAL.has(a.state) && finalAt_us(a) < now_us - KEPT_FINAL_US);
-    for (const alert of old) this.alerts.delete(alert.id);
+    for (const alert of old) {
+      this.alerts.delete(alert.id);
+      this.told.delete(alert.id);
+    }
     if (old.length === 0) return;
     this.#changed.ids = null;
     this.flush();
@@ -106,9 +110,16 @@ export class Store extends EventTarget {
   }
 
   // The ledgers of `alerts` (null: of many) have changed, and this is how the channels fare now.
-  putDeliveries({ alerts, channels }) {
+  putDeliveries({ alerts, told = {}, channels }) {
     this.channels = channels;
+    this.putTold(told, alerts === null);
     this.#tell("deliveries", { ids: alerts });
+  }
+
+  // `stale`: of others we may know too little.
+  putTold(told, stale = false) {
+    for (const [id, counts] of Object.entries(told)) this.told.set(id, counts);
+    this.#tell("told", { ids: Object.keys(told), stale });
   }
 
   // Names for a choice among `what`, cities or stations (of one city where that is given); `kept` is always there.
