@@ -17,19 +17,24 @@ def read(path: Path) -> list[Helper]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: the places file cannot be read: {error}"]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> list[Helper]:
+    """The places of such a text. Raises `ConfigError` with every fault: `name`, its line, and a sentence."""
     rows = table.lines(text)
     header = next(rows, (1, []))[1]
     if header != _COLUMNS:
         got = header if isinstance(header, str) else repr(",".join(header))
-        raise ConfigError([f"{path}:1: the first line must be {','.join(_COLUMNS)}, got {got}"])
+        raise ConfigError([f"{name}:1: the first line must be {','.join(_COLUMNS)}, got {got}"])
     places: dict[str, Helper] = {}
     faults = []
     for number, cells in rows:
         place = cells if isinstance(cells, str) else _place(cells)
         if isinstance(place, str):
-            faults.append(f"{path}:{number}: {place}")
+            faults.append(f"{name}:{number}: {place}")
         elif place.id in places:
-            faults.append(f"{path}:{number}: {place.name} is given twice")
+            faults.append(f"{name}:{number}: {place.name} is given twice")
         else:
             places[place.id] = place
     if faults:

@@ -45,11 +45,16 @@ def read(path: Path) -> Register:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: the riders file cannot be read: {error}"]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Register:
+    """What such a text says. Raises `ConfigError` with every fault: `name`, its line, and a sentence."""
     register, faults = Register({}, {}), []
     lines = table.lines(text)
     header = next(lines, (1, []))[1]
     if fault := _heading_fault(header):
-        raise ConfigError([f"{path}:1: {fault}"])
+        raise ConfigError([f"{name}:1: {fault}"])
     for number, cells in lines:
         if isinstance(cells, str):
             fault = cells
@@ -58,7 +63,7 @@ def read(path: Path) -> Register:
         else:
             fault = _take(dict(zip(header, cells, strict=True)), register)
         if fault:
-            faults.append(f"{path}:{number}: {fault}")
+            faults.append(f"{name}:{number}: {fault}")
     if faults:
         raise ConfigError(faults)
     return register
