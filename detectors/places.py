@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Frames
-from detectors.ring import Past, Ring
+from detectors.ring import Past, Ring, order
 
 I64 = npt.NDArray[np.int64]
 
@@ -112,11 +112,11 @@ class Places:
             zero_us = int(frames.t0_us[source] - index[row] * frames.period_ns[source] // 1000)
             ring, slot = self.rings[int(kind[row])], int(slots[row])
             ring.epoch_us[slot] = zero_us
-            self._inherit(frames.helmet[source], int(track[row]), ring, slot, int(frames.t0_us[source]))
-        order = np.argsort(np.concatenate([self._tracks, track[fresh]]), kind="stable")
-        self._tracks = np.concatenate([self._tracks, track[fresh]])[order]
-        self._ring_of = np.concatenate([self._ring_of, kind[fresh]])[order]
-        self._slot_of = np.concatenate([self._slot_of, slots[fresh]])[order]
+            self._inherit(int(track[row]), frames, source, ring, slot)
+        sort = np.argsort(np.concatenate([self._tracks, track[fresh]]), kind="stable")
+        self._tracks = np.concatenate([self._tracks, track[fresh]])[sort]
+        self._ring_of = np.concatenate([self._ring_of, kind[fresh]])[sort]
+        self._slot_of = np.concatenate([self._slot_of, slots[fresh]])[sort]
 
     def free(self, track: int) -> None:
         """Gives the slot of a track back and keeps what its helmet's next track needs."""
@@ -139,18 +139,22 @@ class Places:
         known[known] = self._tracks[at[known]] == track[known]
         return np.asarray(at), known
 
-    def _inherit(self, helmet: str, track: int, ring: Ring, slot: int, start_us: int) -> None:
-        """A track that begins before its helmet's newest one ended brings old data: it starts without any state."""
-        self._helmet_of[track] = helmet
+    def _inherit(self, track: int, frames: Frames, row: int, ring: Ring, slot: int) -> None:
+        """A track that begins before its helmet's newest frame brings old data: it starts without any state.
+
+        Before by boot and number, as `ingest.sequence` says it: clocks are set back, and counted time runs ahead.
+        """
+        helmet = self._helmet_of[track] = frames.helmet[row]
         before = self.find(self._track_of[helmet]) if helmet in self._track_of else None
         past = self._past.get(helmet) if before is None else self.rings[before.kind].past(before.slot)
-        early = past is not None and start_us < past.end_us
+        first = int(order(frames.boot[row : row + 1], frames.seq[row : row + 1])[0])
+        early = past is not None and first < past.newest
         if early and before is not None:
             return
         self._track_of[helmet] = track
         self._past.pop(helmet, None)
         if past is not None and not early:
-            ring.inherit(slot, past)
+            ring.inherit(slot, past, int(frames.t0_us[row]))
 
     def _make_ring(self, key: tuple[int, float, float], wanted: list[tuple[int, float, float]]) -> None:
         """Memory for a new kind of part, in the place of one that no helmet has any more.

@@ -15,7 +15,7 @@ from detectors.gyro import GYRO
 from detectors.health import HEALTH
 from detectors.noise import NOISE
 from detectors.spin import SpinRing
-from detectors.wear import WEAR
+from detectors.wear import WEAR, resumed
 from detectors.window import most_counts
 
 PRE_S = 6.0
@@ -28,7 +28,7 @@ CONTEXT = 16
 _PER_SLOT = (
     *("counts", "missing", "head", "begin", "received_us", "watched", "_hole"),
     *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames", "epoch_us"),
-    *("wear", "health", "noise", "calibration", "gyro"),
+    *("newest", "clock_us", "wear", "health", "noise", "calibration", "gyro"),
 )
 _LASTING = {"wear": WEAR, "health": HEALTH, "noise": NOISE, "calibration": CALIBRATION}
 """What outlives a track: the rider, the part and its habits are the same after a pause."""
@@ -39,9 +39,16 @@ I64 = npt.NDArray[np.int64]
 class Past(NamedTuple):
     """What one helmet's next track takes over from its last."""
 
-    end_us: int
-    """When its last frame ended, in device time; 0 where it never sent one."""
+    newest: int
+    """Boot and number of its last frame, as `order` puts them."""
+    clock_us: int
+    """When that frame ended by the helmet's own clock."""
     rows: dict[str, npt.NDArray[np.void]]
+
+
+def order(boot: npt.NDArray[np.uint32], seq: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """Frames of one helmet in the order in which they were made, whatever its clock says."""
+    return np.asarray(boot.astype(np.uint64) << np.uint64(32) | seq, np.uint64)
 
 
 class Ring:
@@ -75,6 +82,9 @@ class Ring:
         self._frames = np.zeros(0, np.int64)
         self.epoch_us = np.zeros(0, np.int64)
         """Device time of sample 0, by the track's first frame: from there on samples are counted."""
+        self.newest = np.zeros(0, np.uint64)
+        self.clock_us = np.zeros(0, np.int64)
+        """When the newest frame ended by the helmet's own clock; counted samples drift away from it."""
         self.wear = np.zeros(0, WEAR)
         self.health = np.zeros(0, HEALTH)
         self.noise = np.zeros(0, NOISE)
@@ -126,12 +136,13 @@ class Ring:
     def past(self, slot: int) -> Past:
         """What is known of the helmet in a slot beyond its samples."""
         rows = {name: getattr(self, name)[slot].copy() for name in _LASTING}
-        return Past(int(self.wear["end_us"][slot]), rows)
+        return Past(int(self.newest[slot]), int(self.clock_us[slot]), rows)
 
-    def inherit(self, slot: int, past: Past) -> None:
-        """Gives a slot the past of its helmet."""
+    def inherit(self, slot: int, past: Past, start_us: int) -> None:
+        """Gives a slot the past of its helmet, whose new track starts at `start_us` by its own clock."""
         for name, row in past.rows.items():
             getattr(self, name)[slot] = row
+        resumed(self.wear[slot : slot + 1], start_us, start_us - past.clock_us)
 
     def note(self, slot: I64, frames: Frames, index: I64, worn: npt.NDArray[np.uint8]) -> None:
         """Remembers arrival, speed and wear of one frame for each slot."""
@@ -142,6 +153,8 @@ class Ring:
         self.frame_worn[slot, at] = worn
         self._frames[slot] += 1
         self.received_us[slot] = np.maximum(self.received_us[slot], frames.received_us)
+        self.newest[slot] = order(frames.boot, frames.seq)
+        self.clock_us[slot] = frames.t0_us + frames.acc.shape[1] * self.period_ns // 1000
 
     def write(self, slot: I64, index: I64, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
         """Writes at most `chunk` new samples for each (distinct) slot; says where somebody has to look.

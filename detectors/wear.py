@@ -54,6 +54,8 @@ WEAR = np.dtype(
 heard; `up` and `up_before` are attitudes one and two times 1.5 s old (`age_s`).
 """
 
+_TIMES = ("since_us", "end_us", "boot_us", "shelf_us", "carried_us", "turned_us", "edge_us", "bit_us")
+
 _CLAMP, _LEAK_PER_S = 6.0, 0.02
 _ON, _ON_DWELL_S = 2.0, 3.0
 _OFF, _OFF_DWELL_S = -2.0, 10.0
@@ -157,6 +159,21 @@ def _resume(s: npt.NDArray[np.void], e: Evidence) -> F32:
     away_s = np.where(fresh, 0, np.maximum(e.start_us - s["end_us"], 0) / 1e6)
     s["end_us"] = e.start_us + (e.seconds * 1e6).astype(np.int64)
     return np.asarray(away_s, np.float32)
+
+
+def resumed(s: npt.NDArray[np.void], start_us: int, silent_us: int) -> None:
+    """Takes one helmet's row into a track that starts at `start_us`, `silent_us` after its last frame, in place.
+
+    Within a track samples are counted, which drifts away from the clock that the next track begins with. A clock
+    that was set back says nothing about how long it was silent: long enough to know no more.
+    """
+    if silent_us < 0:
+        silent_us = _AWAY_US + 1
+    shift_us = start_us - silent_us - s["end_us"]
+    for name in _TIMES:
+        s[name] += np.where(s[name] != 0, shift_us, 0)  # zero is never
+    # The number of a ride's message is its time, so an open one keeps it.
+    s["opened_us"] += np.where((s["opened_us"] != 0) & ~s["open"], shift_us, 0)
 
 
 def _donning(s: npt.NDArray[np.void], e: Evidence, size_g: F32) -> F32:

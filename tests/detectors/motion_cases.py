@@ -1,6 +1,6 @@
 """Motion made for tests, exact and simple: a ride, a blow, a fall, what follows. Not a model of a rider."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,7 +88,8 @@ def frames(rows, worn=2, speed_mps=np.nan, received_delay_us=200_000):
 def feed(fleet, counts, *, chunk=100, track=1, start=0, name="SF-1", skip=(), **context):
     """Pushes one helmet's samples in frames of `chunk`, without the frames numbered in `skip`."""
     out = []
-    for seq, first in enumerate(range(start, len(counts), chunk)):
+    for first in range(start, len(counts), chunk):
+        seq = first // chunk
         part = counts[first : first + chunk]
         if seq not in skip and len(part):
             f = frames([(name, seq, first, part)], **context)
@@ -100,7 +101,8 @@ def feed(fleet, counts, *, chunk=100, track=1, start=0, name="SF-1", skip=(), **
 def essence(detections):
     """What must not depend on frames: everything but identity, arrival and the frame's own columns."""
     skip = {"incident", "received_us", "detected_us", "boot", "seq", "helmet", "late"}
+    alike = [d if d.trace is None else replace(d, trace=replace(d.trace, frames=[])) for d in detections]
     return [
         tuple((name, repr(getattr(d, name))) for name in d.__dataclass_fields__ if name not in skip)
-        for d in detections
+        for d in alike
     ]
