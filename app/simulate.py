@@ -69,7 +69,9 @@ class Wanted:
 @click.command()
 @click.argument("scenario", required=False)
 @click.option("--helmets", type=click.IntRange(1, 200_000), help="How many; 100, or 1 with --splice.")
-@click.option("--seed", type=int, help="Same seed, same motion; 1, or what the scenario's file says.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Same seed, same motion; 1, or what the scenario's file says."
+)
 @click.option("--for", "duration_s", type=Duration(), help="20s, 2m, 1h; without it until Ctrl-C.")
 @click.option(
     "--crashes-per-hour",
@@ -163,7 +165,7 @@ def _do(w: Wanted, stop: threading.Event) -> None:
             broker_of(config),
             clock_of(config),
             w.helmets or 100,
-            w.seed or 1,
+            1 if w.seed is None else w.seed,
             duration_s=w.duration_s,
             connections=w.connections,
             ledger=w.ledger,

@@ -188,7 +188,7 @@ def estimate(
 ) -> dict[str, Any]:
     """Estimates false alerts per riding hour with about `trials` simulated clips, 95 % interval and table.
 
-    A tenth of the trials goes to every stratum alike; the others where λ√p is largest.
+    A third of the trials goes to all strata alike; the others where λ√p is largest.
     """
     parts = strata()
     pilot = max(10, trials // 3 // len(parts))
