@@ -13,6 +13,7 @@ from alerts.nearby import Helper
 from alerts.outbox import Delivery
 from core.model import Detection, HelmetEvent, WorkerReport
 from web.operations import INTEGER, NUMBER, OPERATIONS, REF, TEXT, Operation, array, record, ref
+from web.registering import RegisterFile
 from web.wire import Close, Drill, Help, Hush, Many, Remark, SignIn, Where
 
 
@@ -100,6 +101,7 @@ def _schemas() -> dict[str, Any]:
         HelmetEvent,
         Hush,
         Many,
+        RegisterFile,
         Remark,
         SignIn,
         Where,

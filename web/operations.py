@@ -77,6 +77,16 @@ _SILENCE = record(
     ended_us={"type": ["integer", "null"]},
     ended_by={"type": ["string", "null"]},
 )
+_REGISTERS = record(
+    riders=INTEGER,
+    places=INTEGER,
+    faults=array(TEXT),
+    more_faults=INTEGER,
+    files=array({"enum": ["riders", "places"]}),
+    trail=array(
+        record(at_us=INTEGER, by=TEXT, what=TEXT, rows=INTEGER, added=INTEGER, changed=INTEGER, gone=INTEGER)
+    ),
+)
 _FILTERS = (
     ("state", TEXT, f"some of {', '.join(State)}, with commas between"),
     ("severity", TEXT, "some of 1, 2, 3, 4"),
@@ -208,7 +218,30 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /api/v1/registers": Operation(
         "The files of riders and places, and what is wrong with them",
-        answer=record(riders=INTEGER, places=INTEGER, faults=array(TEXT), more_faults=INTEGER),
+        answer=_REGISTERS,
+    ),
+    "POST /api/v1/registers/{name}": Operation(
+        "Take a file of riders or places into use, as its preview has shown it",
+        body=ref("RegisterFile"),
+        answer=_REGISTERS,
+        errors=(400, 404, 409, 503),
+    ),
+    "POST /api/v1/registers/{name}/preview": Operation(
+        "What a file of riders or places would change, and every fault in it; nothing is replaced",
+        body=ref("RegisterFile"),
+        answer=record(
+            rows=INTEGER,
+            added=INTEGER,
+            changed=INTEGER,
+            gone=INTEGER,
+            same=INTEGER,
+            lines=record(added=array(TEXT), changed=array(TEXT), gone=array(TEXT)),
+            encoding=TEXT,
+            faults=array(TEXT),
+            more_faults=INTEGER,
+            of=TEXT,
+        ),
+        errors=(400, 404, 409, 503),
     ),
     "GET /api/v1/silences": Operation(
         "Silences of today and those that last", answer=record(silences=array(_SILENCE))

@@ -1,15 +1,11 @@
 """What a shift has to know beside its alerts: storms, what has escalated, who is there, which places there are."""
 
-from pathlib import Path
-
 from aiohttp import web
 
 from alerts.model import State
 from alerts.reader import Reader
 from web.accounts import Accounts, Person
 from web.state import Desk
-
-FAULTS_SHOWN = 50
 
 
 async def storms(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
@@ -36,21 +32,6 @@ async def handover(_request: web.Request, desk: Desk, _by: Person) -> web.Respon
 async def people(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """Everybody who may sign in, by display name."""
     return web.json_response({"people": await desk.people(Accounts.names)})
-
-
-async def registers(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
-    """How many riders and places are known, and what is wrong with a changed file of theirs."""
-    known = desk.registers
-    # A fault begins with the file's path, which is nobody's business on the page.
-    faults = [Path(fault.partition(": ")[0]).name + ": " + fault.partition(": ")[2] for fault in known.faults]
-    return web.json_response(
-        {
-            "riders": len(known.riders),
-            "places": len(known.places),
-            "faults": faults[:FAULTS_SHOWN],
-            "more_faults": max(0, len(faults) - FAULTS_SHOWN),
-        }
-    )
 
 
 async def places(_request: web.Request, desk: Desk, _by: Person) -> web.Response:

@@ -34,6 +34,7 @@ from web.accounts import Accounts, verify
 from web.feed import LEDGERS_MAX, Beginning, Hub
 from web.fleet import Fleet
 from web.prompts import Prompts
+from web.register_trail import RegisterTrail
 from web.registers import Registers
 from web.throttle import Throttle
 
@@ -95,6 +96,7 @@ class Desk:
             self._outbox = Outbox(path)
             self._accounts = Accounts(path)
             self._silences = Silences(path)
+            self._trail = RegisterTrail(path)
             self._retention = Retention(path)
         except BookError:
             os.close(self._claim)
@@ -112,7 +114,15 @@ class Desk:
         """Finishes what was begun and closes the file."""
         for threads in (*self._threads.values(), self._hashing, self.paper):
             threads.shutdown()
-        opened = (self._accounts, self._silences, self._retention, self._outbox, self._reader, self._book)
+        opened = (
+            self._accounts,
+            self._silences,
+            self._trail,
+            self._retention,
+            self._outbox,
+            self._reader,
+            self._book,
+        )
         for each in opened:
             each.close()
         os.close(self._claim)
@@ -140,6 +150,13 @@ class Desk:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads["write"], lambda: work(self._silences))
         await self._hush()
+        return found
+
+    async def register(self, work: Callable[[RegisterTrail], T]) -> T:
+        """Does something with the files of riders and places; what is new in them counts at once."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads["write"], lambda: work(self._trail))
+        await self._reread()
         return found
 
     async def _hush(self) -> None:

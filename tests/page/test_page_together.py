@@ -211,7 +211,7 @@ def test_a_faulty_file_of_riders_is_told_by_its_lines_and_the_last_good_one_stay
     riders = Path(cities.config.alerts.riders_file)
     riders.write_text(RIDERS + "SF-000001,twice,1,,,,,\nbad helmet,name,1,,,,,\n", encoding="utf-8")
     for _ in range(40):
-        known.locator("button").click()
+        known.locator("h2 button").click()
         if known.locator("li").count():
             break
         page.wait_for_timeout(500)
@@ -221,3 +221,33 @@ def test_a_faulty_file_of_riders_is_told_by_its_lines_and_the_last_good_one_stay
         ["riders.csv", "5"],
     ]
     expect(known).to_contain_text("已登记 2 名骑手")
+
+
+def test_a_file_of_riders_is_looked_at_and_taken_into_use_on_the_page(
+    cities: RealDesk, browsers: Browsers, tmp_path: Path
+) -> None:
+    page = browsers.signed_in(cities)
+    page.click('.tab[data-view="channels"]')
+    card, given = page.locator("#registers"), tmp_path / "given.csv"
+    replace = card.locator("[name=replace]")
+    used = Path(cities.config.alerts.riders_file)
+    given.write_text(RIDERS + "SF-000001,twice,1,,,,,\n", encoding="utf-8")
+    card.locator("[name=file]").set_input_files(given)
+    card.locator("[name=preview]").click()
+    expect(card.locator(".register-preview")).to_contain_text("有 1 处错误，什么都没有改")
+    expect(card.locator(".faults-list")).to_contain_text("riders.csv:4: helmet SF-000001 is given twice")
+    expect(replace).to_be_disabled()
+    given.write_text("helmet,name,phone\nSF-000009,新人,9\n", encoding="utf-8")
+    card.locator("[name=file]").set_input_files(given)
+    card.locator("[name=preview]").click()
+    expect(card.locator(".register-gone")).to_contain_text("将被删除（2）")
+    expect(card.locator(".register-added li")).to_have_text("＋ SF-000009 新人")
+    assert used.read_text(encoding="utf-8") == RIDERS
+    card.locator("[name=add]").check()
+    expect(replace).to_be_disabled()
+    card.locator("[name=preview]").click()
+    expect(card.locator(".register-preview")).to_contain_text("共 3 行：新增 1，改动 0，删除 0")
+    replace.click()
+    expect(card).to_contain_text("已登记 3 名骑手")
+    expect(card.locator(".brief li")).to_contain_text("王芳")
+    assert "SF-000009,新人" in used.read_text(encoding="utf-8")

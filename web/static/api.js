@@ -41,6 +41,9 @@ export const startDrill = (severity) => call("POST", "/drill", { severity });
 export const csvUrl = (query) => `${BASE}/alerts.csv?${new URLSearchParams(query)}`;
 export const getStorms = () => call("GET", "/storms");
 export const getRegisters = () => call("GET", "/registers");
+// `given`: {file in base64, add}, and to replace `of` of the preview.
+export const previewRegister = (what, given) => call("POST", `/registers/${what}/preview`, given);
+export const replaceRegister = (what, given) => call("POST", `/registers/${what}`, given);
 export const getPlaces = () => call("GET", "/places");
 export const getPeople = () => call("GET", "/people");
 export const getHandover = () => call("GET", "/handover");

@@ -7,6 +7,7 @@ import { confirm } from "./dialogs.js";
 import { plan } from "./escalation.js";
 import { line } from "./ledger.js";
 import { TEST, ageOf } from "./pieces.js";
+import { Registers } from "./registers.js";
 import { Silences } from "./silences.js";
 
 export class Channels {
@@ -14,7 +15,7 @@ export class Channels {
   #results = new Map();
   #list = h("ul", { class: "channels" });
   #silences;
-  #registers = h("section", { class: "card", id: "registers" });
+  #registers = new Registers();
   #drilled = h("p", { role: "status" });
   #all = h("button", { type: "button", class: "act", id: "test-all", onclick: () => this.#testAll() });
   root = h("section", { class: "view channels-view", id: "channels", hidden: true });
@@ -34,22 +35,10 @@ export class Channels {
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
         h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
           h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))), this.#drilled),
-      this.#silences.root, this.#registers, h("section", { class: "card", id: "plan" }, plan()));
+      this.#silences.root, this.#registers.root, h("section", { class: "card", id: "plan" }, plan()));
     this.#silences.render();
     this.#show();
-    this.#showRegisters();
-  }
-
-  // The files of riders and places: a changed file with a fault is not used, and its lines are named.
-  async #showRegisters() {
-    const found = await api.getRegisters().catch(() => null);
-    if (!found) return;
-    this.#registers.replaceChildren(
-      h("h2", {}, t("registers"), " ", h("button", { type: "button", class: "small", onclick: () => this.#showRegisters() }, t("reload"))),
-      h("p", {}, t("registers_known", { riders: found.riders.toLocaleString(), places: found.places.toLocaleString() })),
-      found.faults.length ? h("p", { class: "bad-words" }, t("registers_faulty")) : h("p", { class: "muted" }, t("registers_hint")),
-      found.faults.length ? h("ol", { class: "faults-list" }, found.faults.map((fault) => h("li", {}, h("code", {}, fault)))) : "",
-      found.more_faults ? h("p", { class: "muted" }, t("more_faults", { n: found.more_faults })) : "");
+    this.#registers.render();
   }
 
   #severity() {
