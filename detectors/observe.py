@@ -39,15 +39,16 @@ def observe(
     still_std_g = axes.middle(seen.std_g)
     mean_g, floor_g, drifted = _part(ring, slot, seen, still_std_g)
     turning = _turning(ring, slot, frames, seen, mean_g, index == ring.head[slot])
-    health = ring.health[slot]
+    # `take` and `put` move rows of state whole; an index would move them field by field.
+    health = ring.health.take(slot)
     began = step_health(
         health, seen, drifted | ({} if turning is None else {"gyro_dead": ring.gyro["dead"][slot]})
     )
-    ring.health[slot] = health
+    np.put(ring.health, slot, health)
     if began.any():
         for k, name in enumerate(FAULTS):
             counts[name] += int((began >> k & 1).sum())
-    row = ring.wear[slot]
+    row = ring.wear.take(slot)
     speed = unworn.speed_mps(frames.speed_mps, frames.accuracy_m)
     evidence = wear.Evidence(
         ring.epoch_us[slot] + index * ring.period_ns // 1000,
@@ -64,7 +65,7 @@ def observe(
     )
     change = wear.step(row, evidence, params.riding_mps)
     rides = unworn.step(row, change.rides, speed, seen.seconds)
-    ring.wear[slot] = row
+    np.put(ring.wear, slot, row)
     counts["wear_stuck"] += int(change.stuck.sum())
     counts["wear_bouncing"] += int(change.bouncing.sum())
     counts["unworn_rides"] += int(rides.opened.sum())
@@ -89,7 +90,7 @@ def _turning(
     """What the gyroscopes say, for all rows or for none; a dead one says nothing."""
     if frames.gyro is None:
         return None
-    row = ring.gyro[slot]
+    row = ring.gyro.take(slot)
     turning = gyro.step(row, frames.gyro, frames.rad_s_per_count, ring.fs_hz, seen.seconds, mean_g, joins)
-    ring.gyro[slot] = row
+    np.put(ring.gyro, slot, row)
     return turning

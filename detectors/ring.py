@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Frames
+from detectors import runs
 from detectors.calibration import CALIBRATION
 from detectors.gyro import GYRO
 from detectors.health import HEALTH
@@ -164,12 +165,11 @@ class Ring:
         many = acc.shape[1]
         for k in np.flatnonzero(index != self.head[slot]).tolist():
             self._tear(int(slot[k]), int(index[k]))
-        at = (index % self.length)[:, None] + np.arange(many)
-        at[at >= self.length] -= self.length
-        self.counts[slot[:, None], at] = acc
+        runs.write(self.counts, slot, index, acc)
         holed = index - self._hole[slot] < self.length
         if holed.any():
-            self.missing[slot[holed][:, None], at[holed]] = False
+            at = (index[holed, None] + np.arange(many)) % self.length
+            self.missing[slot[holed, None], at] = False
         self.head[slot] = index + many
         part = acc.astype(np.float32)
         part *= part

@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from detectors import rotation
+from detectors import rotation, runs
 from detectors.window import Window
 
 SPIN_S = (-0.6, 0.35)
@@ -42,8 +42,7 @@ class SpinRing:
         fresh = (index != self._head[slot]) | (scale != self._scale[slot])
         self._begin[slot] = np.where(fresh, index, self._begin[slot])
         self._scale[slot] = scale
-        at = (index[:, None] + np.arange(counts.shape[1])) % self._length
-        self._counts[slot[:, None], at] = counts
+        runs.write(self._counts, slot, index, counts)
         self._head[slot] = index + counts.shape[1]
 
     def forget(self, slots: I64) -> None:
