@@ -134,13 +134,22 @@ def main(rounds: int, as_json: bool) -> None:
         print(json.dumps(report))
         return
     table = Table(title="Stage 1: gate, ring, health and wear; one core")
-    for column in ("helmets", "ms a second", "million samples/s (x, y, z)", "bytes a helmet"):
+    for column in (
+        "helmets",
+        "ms a second",
+        "median",
+        "million samples/s (x, y, z)",
+        "median",
+        "bytes a helmet",
+    ):
         table.add_column(column, justify="right")
     for r in sizes:
         table.add_row(
             f"{r['helmets']:,}",
             f"{1e3 * r['seconds']:.2f}",
+            f"{1e3 * r['median_seconds']:.2f}",
             f"{r['samples_per_s'] / 1e6:.1f}",
+            f"{r['helmets'] * _RATE_HZ / r['median_seconds'] / 1e6:.1f}",
             f"{r['bytes_per_helmet']:.0f}",
         )
     console = Console()
