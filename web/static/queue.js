@@ -6,7 +6,7 @@ import { both, t, term } from "./i18n.js";
 import { Narrow, fits as fitsOnly } from "./narrow.js";
 import { nextStep } from "./escalation.js";
 import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
-import { FINAL, UNTAKEN, compare, group } from "./store.js";
+import { FINAL, UNTAKEN, group } from "./store.js";
 import { Told, toldSigns } from "./told.js";
 
 export const FILTERS = ["all", "now", "mine", "closed"];
@@ -139,7 +139,7 @@ export class Queue {
 
   #wanted() {
     const fits = this.#fits(this.filter);
-    return [...this.#store.alerts.values()].filter((alert) => fits(alert) && fitsOnly(alert, this.only)).sort(compare);
+    return this.#store.sorted().filter((alert) => fits(alert) && fitsOnly(alert, this.only));
   }
 
   #fits(filter) {
@@ -260,8 +260,8 @@ class Row {
     this.#acknowledge.hidden = !UNTAKEN.has(alert.state);
     this.#open.replaceChildren(
       h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
-        h("span", { class: "who" }, who(alert)), this.#told, ageOf(alert.occurred_us)),
-      h("span", { class: "line why" }, reason(alert)),
+        h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
+      h("span", { class: "why-line" }, h("span", { class: "line why" }, reason(alert)), this.#told),
       h("span", { class: "line meta" }, stateLine(alert), nextStep(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
         h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
         h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),

@@ -34,7 +34,7 @@ export class Registers {
     this.#form.replaceChildren(
       h("label", {}, h("span", {}, t("register_what")), h("select", { name: "what" }, found.files.map((what) => h("option", { value: what }, t(`register.${what}`))))),
       h("label", { class: "wide-field" }, h("span", {}, t("register_file")), h("input", { type: "file", name: "file", accept: ".csv,text/csv" })),
-      h("label", { class: "tick" }, h("input", { type: "checkbox", name: "add" }), h("span", {}, t("register_add"))),
+      h("label", { class: "check-line" }, h("input", { type: "checkbox", name: "add" }), h("span", {}, t("register_add"))),
       h("div", { class: "silence-acts" }, h("button", { class: "act", name: "preview" }, t("register_preview")),
         h("button", { class: "act primary", name: "replace", disabled: true }, t("register_replace"))));
     this.#forget();

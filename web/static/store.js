@@ -33,6 +33,7 @@ export class Store extends EventTarget {
   people = [];
   me = null;
   lastAlertAt_us = null;
+  #sorted = null;
   #untaken = null;
   #fleetAt = 0;
   #changed = { ids: [], urgent: [] };
@@ -43,16 +44,22 @@ export class Store extends EventTarget {
     return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
   }
 
-  // What nobody has, the most urgent first; sorted once for each change, because a storm can leave ten thousand.
+  // All alerts in the order of the list; sorted once for each change, because a storm can leave ten thousand.
+  sorted() {
+    this.#sorted ??= [...this.alerts.values()].sort(compare);
+    return this.#sorted;
+  }
+
+  // What nobody has, the most urgent first.
   untaken() {
-    this.#untaken ??= [...this.alerts.values()].filter((alert) => UNTAKEN.has(alert.state)).sort(compare);
+    this.#untaken ??= this.sorted().filter((alert) => UNTAKEN.has(alert.state));
     return this.#untaken;
   }
 
   // A snapshot is the whole truth: what is not in it is gone.
   replace(alerts) {
     this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
-    this.#untaken = null;
+    this.#sorted = this.#untaken = null;
     this.lastAlertAt_us = alerts.reduce((last, alert) => Math.max(last, alert.alerted_us), 0) || null;
     this.#changed = { ids: null, urgent: [] };
     this.flush();
@@ -63,7 +70,7 @@ export class Store extends EventTarget {
     const before = this.alerts.get(alert.id);
     if (before && before.seq >= alert.seq) return;
     this.alerts.set(alert.id, alert);
-    this.#untaken = null;
+    this.#sorted = this.#untaken = null;
     if (at_us !== null) this.lastAlertAt_us = at_us;
     const urgent = UNTAKEN.has(alert.state)
       && (!before || !UNTAKEN.has(before.state) || alert.severity > before.severity || alert.impacts_us.length > before.impacts_us.length);
@@ -92,6 +99,7 @@ export class Store extends EventTarget {
       this.told.delete(alert.id);
     }
     if (old.length === 0) return;
+    this.#sorted = this.#untaken = null;
     this.#changed.ids = null;
     this.flush();
   }
