@@ -175,8 +175,10 @@ class Storage(Section):
     """The embedded store needs no server; influxdb needs the section below."""
     embedded: Embedded = Embedded()
     influxdb: Influx = Influx()
-    batch_rows: Annotated[int, Field(ge=1, le=100000)] = 5000
-    """Most rows in one write."""
+    batch_rows: Annotated[int, Field(ge=1, le=100000)] = 1000
+    """Most rows in one write; building a larger one holds up what comes in meanwhile."""
+    drain_factor: Annotated[float, Field(ge=2, le=100)] = 3.0
+    """A backlog goes at most so many times as fast as rows come in, plus 2,000 rows a second."""
 
 
 ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

@@ -8,6 +8,7 @@ import asyncio
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from core import metrics
 from core.config import Config, ConfigError
 from core.model import WorkerReport
 from ingest.outbox import Outbox, Waiting
+from ingest.pace import Pace
 from ingest.telemetry import split
 from storage import Store, StoreError
 
@@ -197,6 +199,9 @@ class DeskRelay:
                         self._observed(body)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 log.debug("desk.report_not_sent")
+            except ValueError as error:
+                # What the desk says may be wrong; a worker that fell silent for it would look dead.
+                log.error("desk.answer_not_understood", error=str(error))
             await asyncio.sleep(self._report_s)
 
     async def _sleep(self, seconds: float) -> None:
@@ -208,7 +213,7 @@ class DeskRelay:
 
 
 class StoreRelay:
-    """Moves telemetry from the journal to the store, batch by batch, in a thread of its own.
+    """Moves telemetry from the journal to the store, batch by batch and at a bounded pace, in a thread of its own.
 
     The store is opened there too, as often as it takes: a store that cannot be opened must not keep anybody
     from detecting crashes.
@@ -220,6 +225,7 @@ class StoreRelay:
         journal: Path,
         batch_rows: int,
         stored: Callable[[list[int]], None],
+        drain_factor: float = 3.0,
     ) -> None:
         self._open_store = open_store
         self.store: Store | None = None
@@ -227,6 +233,8 @@ class StoreRelay:
         self._outbox = Outbox(journal)
         self._batch_rows = batch_rows
         self._stored = stored
+        self._pace = Pace(drain_factor, time.monotonic())
+        self._arrived = self._moved_rows = 0
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-relay", daemon=True)
@@ -235,8 +243,9 @@ class StoreRelay:
         """Begins."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """There is something new in the journal."""
+    def wake(self, rows: int) -> None:
+        """There are so many new rows in the journal."""
+        self._arrived += rows
         self._news.set()
 
     def alive(self) -> bool:
@@ -256,6 +265,7 @@ class StoreRelay:
         last, failures = 0, 0
         while not self._stopping.is_set():
             self._news.clear()
+            self._pace.came(self._arrived, time.monotonic())
             try:
                 moved = self._move(last)
             except (StoreError, ConfigError) as error:
@@ -272,6 +282,7 @@ class StoreRelay:
                 self._news.wait(_POLL_S)
             else:
                 failures, last = 0, moved
+                self._stopping.wait(self._pace.wait_s(self._moved_rows, time.monotonic()))
 
     def _move(self, last: int) -> int | None:
         """Moves one batch; returns the last block that needs no further care, None where it must be tried again."""
@@ -288,6 +299,7 @@ class StoreRelay:
                     return None
                 counter.inc(accepted)
         self._stored(ids)
+        self._moved_rows = len(rows)
         return ids[-1]
 
     def _write(self, store: Store, rows: npt.NDArray[np.void]) -> int | None:

@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 
 from core import metrics
@@ -69,7 +71,11 @@ class Worker:
             self._messages.take,
         )
         self._telemetry = StoreRelay(
-            lambda: open_store(config.storage), path, config.storage.batch_rows, self._taken_telemetry.extend
+            lambda: open_store(config.storage),
+            path,
+            config.storage.batch_rows,
+            self._taken_telemetry.extend,
+            config.storage.drain_factor,
         )
         url, every_s = config.ingest.heartbeat_url, config.ingest.heartbeat_s
         self._heartbeat = Heartbeat(url, every_s, self.ready) if url else None
@@ -113,7 +119,7 @@ class Worker:
         self._count_network_cpu()
         tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
         with stage("telemetry"):
-            samples = self._sampler.take(tick)
+            samples = self._samples(tick)
             if samples is not None:
                 tick.telemetry.append(as_telemetry(samples))
         if not self._commit(tick, stop):
@@ -124,7 +130,7 @@ class Worker:
         if tick.detections or tick.events:
             self._desk.wake()
         if tick.telemetry:
-            self._telemetry.wake()
+            self._telemetry.wake(sum(map(len, tick.telemetry)))
         self._rate.add(len(deliveries))
         return len(deliveries)
 
@@ -158,7 +164,7 @@ class Worker:
         for now_us, block in self._journal.raw():
             tick, _ = self._pipeline.process(block, now_us)
             # They were made durable with the frames; what is needed is its memory of them.
-            self._sampler.take(tick)
+            self._samples(tick)
             # The same incidents and versions come out again; only those lost between detecting and committing
             # (there are none in one transaction) would be new.
             try:
@@ -168,6 +174,14 @@ class Worker:
             messages += len(block)
         if messages:
             log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
+
+    def _samples(self, tick: Tick) -> npt.NDArray[np.void] | None:
+        """Raw samples of this turn to keep, if any; they are for later, and no alert waits or fails for them."""
+        try:
+            return self._sampler.take(tick)
+        except Exception:
+            log.exception("samples.not_kept")
+            return None
 
     def _commit(self, tick: Tick, stop: threading.Event) -> bool:
         """Commits a tick, however long the disk refuses; nothing is acknowledged meanwhile."""
