@@ -127,6 +127,8 @@ def open_file(path: Path) -> sqlite3.Connection:
             if not is_damage(error) or not os.access(path, os.W_OK):
                 raise
             return _begin_anew(path, str(error))
+        except UnicodeDecodeError as error:  # a flipped bit in the name of a column
+            return _begin_anew(path, str(error))
     except (OSError, sqlite3.Error) as error:
         raise JournalError(
             f"the journal {path} cannot be opened: {error} (is the disk full? may this user write there?)"

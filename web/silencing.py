@@ -2,13 +2,12 @@
 
 import secrets
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from alerts.reader import Reader
-from alerts.silences import NEVER, Scope, Silence, Silences, silenceable
+from alerts.silences import NEVER, Scope, Silence, silenceable
 from web import wire
 from web.accounts import Person
 from web.problems import PERSON_BODY_MAX, Problem, read_body
@@ -20,7 +19,7 @@ DAY_US = 86_400 * 1_000_000
 
 async def show(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     """The silences that last, and those that were to last within the past day."""
-    found = await desk.silence(partial(Silences.since, after_us=desk.clock.now_us() - DAY_US))
+    found = await desk.silences_since(desk.clock.now_us() - DAY_US)
     return web.json_response({"silences": [_plain(each) for each in found]})
 
 

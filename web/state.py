@@ -146,11 +146,16 @@ class Desk:
         return await loop.run_in_executor(self._threads["write"], lambda: work(self._outbox))
 
     async def silence(self, work: Callable[[Silences], T]) -> T:
-        """Does something with the silences; the channels hold to it at once."""
+        """Begins or ends silences; the channels hold to it at once."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads["write"], lambda: work(self._silences))
         await self._hush()
         return found
+
+    async def silences_since(self, after_us: int) -> list[Silence]:
+        """The silences that last or ended after a time; every page asks, so nothing is looked at anew for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["write"], lambda: self._silences.since(after_us))
 
     async def register(self, work: Callable[[RegisterTrail], T]) -> T:
         """Does something with the files of riders and places; what is new in them counts at once."""

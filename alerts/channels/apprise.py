@@ -5,7 +5,9 @@ code. So this is never the only way of a critical alert (`alerts.policy`), and n
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import apprise
@@ -14,6 +16,9 @@ from alerts.channels.limits import Limit
 from alerts.channels.outcome import Outcome, delivered, retry
 from alerts.notices import Notice
 from core.config import ConfigError
+
+_SENDING = ThreadPoolExecutor(8, thread_name_prefix="apprise")
+"""Threads of its own: a service that hangs must not take those that name look-ups and the desk itself wait for."""
 
 TIMEOUT_S = 15.0
 """Apprise's own sockets give up after 4 s each to connect and to read; a channel may hold several addresses."""
@@ -40,7 +45,8 @@ class Apprise:
         """Tries once, in a thread: the library blocks."""
         kind = apprise.NotifyType.SUCCESS if notice.ended else apprise.NotifyType.WARNING
         body = "\n".join((*notice.lines, notice.url)).strip()
-        work = asyncio.to_thread(self._library.notify, body=body, title=notice.title, notify_type=kind)
+        notify = partial(self._library.notify, body=body, title=notice.title, notify_type=kind)
+        work = asyncio.get_running_loop().run_in_executor(_SENDING, notify)
         try:
             sent = await asyncio.wait_for(work, TIMEOUT_S)
         except TimeoutError:

@@ -3,6 +3,7 @@
 import asyncio
 import smtplib
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -13,6 +14,9 @@ import aiohttp
 from alerts.channels.limits import Limit
 from alerts.channels.outcome import Outcome, delivered, refused, retry
 from alerts.notices import Notice
+
+_SENDING = ThreadPoolExecutor(8, thread_name_prefix="mail")
+"""Threads of its own: a service that hangs must not take those that name look-ups and the desk itself wait for."""
 
 TIMEOUT_S = 5.0
 
@@ -34,7 +38,8 @@ class Mail:
 
     async def send(self, notice: Notice, http: aiohttp.ClientSession, now_us: int) -> Outcome:  # noqa: ARG002
         """Tries once; a mail that only some recipients refuse is delivered, and the rest is told."""
-        return await asyncio.to_thread(self._send, message(self, notice))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_SENDING, self._send, message(self, notice))
 
     def _send(self, mail: EmailMessage) -> Outcome:
         try:
