@@ -210,9 +210,13 @@ def moment(query: Mapping[str, str], name: str) -> int | None:
     return count(query[name], name, 0, LARGEST) if query.get(name) else None
 
 
+_DIGITS_MAX = 19
+"""SQLite holds no more."""
+
+
 def count(text: str, name: str, least: int, most: int) -> int:
     """A whole number in an address. Raises `Problem` 400."""
-    if text.isascii() and text.isdigit() and least <= int(text[:20]) <= most:
+    if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX and least <= int(text) <= most:
         return int(text)
     raise Problem(400, f"{name}: must be a whole number from {least} to {most}.")
 

@@ -163,7 +163,14 @@ async def test_lists_go_by_pages_and_states(desk: Running) -> None:
             break
         before = f"&before={page['next']}"
     assert seen == ["i6", "i4", "i2", "i0"]
-    for query in ("state=lost", "limit=0", "limit=x", "before=-1", "limit=" + "9" * 5000):
+    for query in (
+        "state=lost",
+        "limit=0",
+        "limit=x",
+        "before=-1",
+        "limit=" + "9" * 5000,
+        "before=" + "0" * 20 + "9" * 30,
+    ):
         assert (await person.get(f"/api/v1/alerts?{query}")).status == 400
 
 
