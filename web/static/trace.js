@@ -1,9 +1,9 @@
-// The acceleration around an incident as a chart: resultant and axes in g, the gate, the range, the impacts.
+// The acceleration around an incident as a chart: resultant and axes in g, the threshold of a strike, the range, the impacts.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
-const GATE_G = 6; // The detector looks closer from here on; docs/payload.md, "The device contract".
+const STRIKE_G = 12; // From here on a sharp blow is a head strike: detectors.strike_g as it comes.
 
 // Axes and resultant in g, and seconds relative to `zero_us`, of a Trace (base64 int16 little-endian, n × 3).
 export function decode(trace, zero_us) {
@@ -40,12 +40,12 @@ export class TraceChart {
     }
     const data = decode(trace, zero_us);
     const peak_g = data[1].reduce((most, value) => Math.max(most, value), 0);
-    const scaleFits = trace.full_scale_g <= Math.max(2.5 * peak_g, 2 * GATE_G);
-    const top_g = 1.08 * Math.max(peak_g, GATE_G, scaleFits ? trace.full_scale_g : 0);
+    const scaleFits = trace.full_scale_g <= Math.max(2.5 * peak_g, 2 * STRIKE_G);
+    const top_g = 1.08 * Math.max(peak_g, STRIKE_G, scaleFits ? trace.full_scale_g : 0);
     const box = h("div", { class: "plot", role: "img", "aria-label": `${t("trace")}: ${t("peak", { g: peak_g.toFixed(1) })}` });
     this.root.replaceChildren(this.#caption(trace, peak_g, scaleFits), box);
     const lines = [
-      { at: GATE_G, text: t("gate"), css: "--gate" },
+      { at: STRIKE_G, text: t("strikeLine"), css: "--gate" },
       ...(scaleFits ? [{ at: trace.full_scale_g, text: t("scale", { g: trace.full_scale_g }), css: "--limit" }] : []),
     ];
     this.#plot = new globalThis.uPlot(this.#options(box, lines, impacts_us.map((us) => (us - zero_us) / 1e6), top_g), data, box);

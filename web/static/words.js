@@ -196,7 +196,7 @@ export const WORDS = {
   trace_axis: ["相对首次撞击（秒）", "seconds from the first impact"],
   resultant: ["合成", "Resultant"],
   peak: ["峰值 {g} g", "Peak {g} g"],
-  gate: ["门限 6 g", "gate 6 g"],
+  strikeLine: ["头部撞击门限 12 g", "head strike from 12 g"],
   scale: ["量程 ±{g} g", "full scale ±{g} g"],
   scale_off: ["量程 ±{g} g（图外）", "full scale ±{g} g (off the chart)"],
   impact: ["撞击", "impact"],
