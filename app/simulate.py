@@ -144,7 +144,21 @@ def simulate(**said: Any) -> None:
         raise fail(str(error)) from None
 
 
+def _refuse_what_a_script_says_itself(w: Wanted) -> None:
+    given = {
+        "--helmets": w.helmets and not w.crowd,
+        "--crashes-per-hour": w.crashes_per_hour is not None,
+        "--splice": w.splices,
+        "--part": w.part,
+    }
+    refused = [name for name, value in given.items() if value]
+    if refused and (w.scenario or w.crowd):
+        what = f"the scenario {w.scenario}" if w.scenario else "a crowd"
+        raise fail(f"{refused[0]}: {what} says itself who rides and what happens; leave it out")
+
+
 def _do(w: Wanted, stop: threading.Event) -> None:
+    _refuse_what_a_script_says_itself(w)
     if w.list_them:
         simulate_scenario.show_library()
     elif w.tape_path and w.export_to:

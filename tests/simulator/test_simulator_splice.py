@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from written_recordings import RATE_HZ, write, written
 
+from app.simulate import simulate
 from core.clock import ManualClock
 from core.config import ConfigError
 from detectors import Fleet
@@ -224,3 +226,13 @@ def test_a_real_blow_in_a_real_ride_is_alerted_and_the_ride_alone_is_not(
         assert bool(said) == alerts
         if alerts:
             assert abs(said[0].occurred_us - truth[-1].t_us) < 50_000
+
+
+@pytest.mark.parametrize("script", [["pothole-street"], ["--crowd"]])
+@pytest.mark.parametrize("said", [["--part", "50hz-16g"], ["--crashes-per-hour", "3"]])
+def test_what_a_scenario_or_a_crowd_says_itself_is_refused_beside_it(
+    script: list[str], said: list[str]
+) -> None:
+    answer = CliRunner().invoke(simulate, [*script, *said])
+    assert answer.exit_code == 1
+    assert said[0] in answer.output and "leave it out" in answer.output
