@@ -168,8 +168,8 @@ async def test_five_thousand_helmets_offline_at_once_are_one_message(desk: Runni
     desk.clock.advance(8)
     await desk.report(report(helmet("SF-000001")))
     desk.clock.advance(52)
-    await until(lambda: len(got) > 1)
-    assert any("系统恢复" in str(each) and "helmets" in str(each) for each in got[1:])
+    # The clock's leap makes the worker look silent too; which of the two is told first is not our matter.
+    await until(lambda: any("系统恢复" in str(each) and "helmets" in str(each) for each in got[1:]))
 
 
 @with_robot({"errcode": 0})
