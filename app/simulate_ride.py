@@ -3,24 +3,30 @@
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
 from app.services import fail
 from app.simulate_view import crowd_table, fleet_table
 from app.stack import print_json
 from core.clock import Clock
 from simulator.broker import Broker
-from simulator.crowd import CrowdProgress, run_crowd
-from simulator.fleet import Progress, run_fleet
+from simulator.crowd import run_crowd
+from simulator.fleet import run_fleet
 from simulator.recordings import RecordingError
 from simulator.scenario import Happening, Scenario, demo, load
 from simulator.sensor import PARTS
 from simulator.splice import find_recording, splice_of
+
+P = TypeVar("P")
 
 
 def drawn(
@@ -77,14 +83,7 @@ def ride(
 ) -> None:
     """Runs a fleet, with a live view in a terminal, and says what it came to."""
     console = Console(stderr=True)
-    began = time.monotonic()
-    # The view takes the terminal; into a pipe or a log it would only write noise.
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-
-        def show(progress: Progress) -> None:
-            if console.is_terminal:
-                live.update(fleet_table(scenario, progress, time.monotonic() - began), refresh=True)
-
+    with _live(console, partial(fleet_table, scenario)) as show:
         summary = run_fleet(
             scenario,
             broker,
@@ -121,13 +120,7 @@ def crowd(
 ) -> None:
     """Runs a crowd, with a live view in a terminal, and says what it came to."""
     console = Console(stderr=True)
-    began = time.monotonic()
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-
-        def show(progress: CrowdProgress) -> None:
-            if console.is_terminal:
-                live.update(crowd_table(helmets, seed, progress, time.monotonic() - began), refresh=True)
-
+    with _live(console, partial(crowd_table, helmets, seed)) as show:
         summary = run_crowd(
             helmets,
             seed,
@@ -150,3 +143,19 @@ def crowd(
         f"{end.sent:,} frames sent in {summary.seconds:.1f} s, {end.acknowledged:,} acknowledged{unlucky}; "
         f"{100 * summary.cpu_s / summary.seconds:.0f} % of a core, at most {summary.behind_s:.2f} s late"
     )
+
+
+@contextmanager
+def _live(console: Console, table: Callable[[P, float], Table]) -> Iterator[Callable[[P], None]]:
+    """Draws progress and the seconds since the start as a table, where there is a terminal.
+
+    The view takes the terminal; into a pipe or a log it would only write noise.
+    """
+    began = time.monotonic()
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(progress: P) -> None:
+            if console.is_terminal:
+                live.update(table(progress, time.monotonic() - began), refresh=True)
+
+        yield show

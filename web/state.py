@@ -165,9 +165,8 @@ class Desk:
         return found
 
     async def _hush(self) -> None:
-        now_us, loop = self.clock.now_us(), asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads["write"], lambda: self._silences.since(now_us))
-        self.silences = [each for each in found if each.lasts(now_us)]
+        now_us = self.clock.now_us()
+        self.silences = [each for each in await self.silences_since(now_us) if each.lasts(now_us)]
         self._watch.silence(self.silences)
 
     def silenced(self, helmet: str) -> bool:

@@ -212,3 +212,28 @@ def on_desk(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     parameters = list(inspect.signature(test).parameters.values())[1:]
     run_it.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run_it
+
+
+def with_riders_file(
+    riders: str,
+) -> Callable[[Callable[[Running], Awaitable[None]]], Callable[[], None]]:
+    """Makes a test of a story on a desk that has this file of riders and no other."""
+
+    def of(story: Callable[[Running], Awaitable[None]]) -> Callable[[], None]:
+        async def whole() -> None:
+            book, passwords = book_with_people()
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                (folder / "alerts.db").write_bytes(book)
+                (folder / "riders.csv").write_text(riders, encoding="utf-8")
+                alerts = {"riders_file": str(folder / "riders.csv")}
+                async with desk(folder, ManualClock(START_US), passwords, alerts=alerts) as running:
+                    await story(running)
+
+        def test() -> None:
+            asyncio.run(whole())
+
+        test.__name__ = story.__name__
+        return test
+
+    return of

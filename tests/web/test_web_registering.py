@@ -1,37 +1,14 @@
 """A file of riders or places taken into use on the page: first shown, then confirmed, and written down."""
 
-import asyncio
 import base64
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from running_desk import START_US, Running, book_with_people, desk, detection
-
-from core.clock import ManualClock
+from running_desk import START_US, Running, detection, with_riders_file
 
 RIDERS = "helmet,name,phone,city\nSF-000001,张三,+861380000,深圳\nSF-000002,李四,2,深圳\n"
 
 
-def with_files(story: Callable[[Running], Awaitable[None]]) -> Callable[[], None]:
-    """Runs a story on a desk that knows two riders and has a place for a file of riders alone."""
-
-    async def whole() -> None:
-        book, passwords = book_with_people()
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "alerts.db").write_bytes(book)
-            (folder / "riders.csv").write_text(RIDERS, encoding="utf-8")
-            alerts = {"riders_file": str(folder / "riders.csv")}
-            async with desk(folder, ManualClock(START_US), passwords, alerts=alerts) as running:
-                await story(running)
-
-    def test() -> None:
-        asyncio.run(whole())
-
-    test.__name__ = story.__name__
-    return test
+with_files = with_riders_file(RIDERS)
 
 
 async def send(client: Any, path: str, text: str | bytes, **more: Any) -> tuple[int, dict[str, Any]]:

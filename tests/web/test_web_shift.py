@@ -3,16 +3,22 @@
 import asyncio
 import csv
 import io
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from running_desk import START_US, Running, book_with_people, desk, detection, helmet, on_desk, report
+from running_desk import (
+    START_US,
+    Running,
+    detection,
+    helmet,
+    on_desk,
+    report,
+    with_riders_file,
+)
 
-from core.clock import ManualClock
 from core.config import Alerts
 from core.model import Stage
 from web.export import _lines
@@ -25,24 +31,7 @@ RIDERS = (
 )
 
 
-def with_riders(story: Callable[[Running], Awaitable[None]]) -> Callable[[], None]:
-    """Runs a story on a desk that knows three riders."""
-
-    async def whole() -> None:
-        book, passwords = book_with_people()
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "alerts.db").write_bytes(book)
-            (folder / "riders.csv").write_text(RIDERS, encoding="utf-8")
-            alerts = {"riders_file": str(folder / "riders.csv")}
-            async with desk(folder, ManualClock(START_US), passwords, alerts=alerts) as running:
-                await story(running)
-
-    def test() -> None:
-        asyncio.run(whole())
-
-    test.__name__ = story.__name__
-    return test
+with_riders = with_riders_file(RIDERS)
 
 
 async def post(client: Any, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
