@@ -150,9 +150,9 @@ def _connect(path: Path) -> sqlite3.Connection:
             # Journals of version 0.1 have no checksums.
             if "crc" not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
-        # A damaged schema shows only when it is used.
-        for table, columns in _COLUMNS.items():
-            db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608
+        # A damaged schema shows only when it is used, and a flipped bit in a default hides what is written from then on.
+        if _schema() - _schema(db):
+            raise sqlite3.DatabaseError("damaged: the tables are not those of a journal")
         fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(f"damaged: {fault}")
@@ -164,6 +164,16 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _schema(db: sqlite3.Connection | None = None) -> set[tuple[str, str, str, str]]:
+    """What the tables and indexes of a database are made of, blanks left out; without one, of a new journal's."""
+    with contextlib.ExitStack() as stack:
+        if db is None:
+            db = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
+            db.executescript(_SCHEMA)
+        rows = db.execute("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master")
+        return {(kind, name, table, "".join(sql.split())) for kind, name, table, sql in rows}
 
 
 def _notice_lost_commits(db: sqlite3.Connection, path: Path, tail: WalTail) -> None:

@@ -1,5 +1,6 @@
 """A bad disk: wherever the journal is cut or a bit of it flipped, the start goes on, and what is lost is counted."""
 
+import itertools
 import json
 import os
 import sqlite3
@@ -129,6 +130,18 @@ def test_a_flipped_bit_of_the_main_file(data: st.DataObject, stopped: Path) -> N
     with tempfile.TemporaryDirectory() as name:
         path = left_by_kill(stopped, Path(name) / "copy")
         flipped(path, at, data.draw(st.integers(0, 7), label="bit"))
+        check(path)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [b"sqlite_sequence(name,seq)", b"DEFAULT 'waiting'", b"(id) WHERE state = 'waiting'", b"key TEXT NOT NULL UNIQUE"],
+)
+def test_a_flipped_bit_of_any_word_of_the_schema(word: bytes, stopped: Path, folder: Path) -> None:
+    at = stopped.read_bytes().index(word) + len(word)
+    for k, bit in itertools.product(range(1, len(word) + 1, 3), (0, 3)):
+        path = left_by_kill(stopped, folder / f"{k}-{bit}")
+        flipped(path, at - k, bit)
         check(path)
 
 

@@ -31,6 +31,7 @@ def test_rows_keep_their_places_while_the_mouse_is_over_them(desk: RealDesk, bro
     for _ in range(10):
         desk.crash(stage=Stage.CANCELLED)
     expect(page.locator(".row")).to_have_count(2 + 8)
+    expect(page.locator('[data-filter="closed"] .count')).to_have_text("10")
     page.locator(".row").first.hover()
     before = places(page)
     desk.crash(severity=4)
@@ -42,6 +43,22 @@ def test_rows_keep_their_places_while_the_mouse_is_over_them(desk: RealDesk, bro
     page.mouse.move(5, 5)
     expect(page.locator(".row.untaken")).to_have_count(4)
     assert [int(each, 16) for each in ids(page)][:4] == [13, 14, 1, 2]
+
+
+def test_rows_keep_their_places_while_one_above_them_is_cancelled(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    first = desk.crash(severity=4)
+    desk.crash(severity=2)
+    expect(page.locator(".row")).to_have_count(2)
+    page.locator(".row").last.hover()
+    before = places(page)
+    desk.post("detections", [asdict(replace(first, version=2, stage=Stage.CANCELLED))])
+    expect(page.locator(".row").first).to_have_attribute("data-state", "cancelled")
+    expect(page.locator(".row").first.locator(".acknowledge")).to_be_hidden()
+    assert places(page) == before
+    page.mouse.move(5, 5)
+    expect(page.locator(".row").last).to_have_attribute("data-state", "cancelled")
+    expect(page.locator(".row").last).not_to_have_attribute("style", re.compile("height: [0-9]"))
 
 
 def test_rows_keep_their_places_while_the_keyboard_is_on_them_until_asked(

@@ -31,6 +31,7 @@ export class Queue {
   #all = h("button", { type: "button", class: "small take-all", onclick: () => this.#takeAll() });
   #limit = SHOWN;
   #pointer = false;
+  #kept = false;
   #touchTimer = 0;
   filter = "all";
   only = {};
@@ -47,6 +48,7 @@ export class Queue {
     this.#body.addEventListener("pointerenter", (event) => this.#hold(event));
     this.#body.addEventListener("pointerdown", (event) => this.#hold(event));
     this.#body.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.#let());
+    this.#body.addEventListener("focusin", () => this.#keepHeights());
     this.#body.addEventListener("focusout", (event) => {
       if (!this.#body.contains(event.relatedTarget) && !this.#pointer) this.arrange();
     });
@@ -96,6 +98,7 @@ export class Queue {
   }
 
   arrange() {
+    this.#freeHeights();
     const focused = document.activeElement;
     const groups = this.#groups();
     const keep = new Set(groups.flat().map((alert) => alert.id));
@@ -114,6 +117,22 @@ export class Queue {
     this.#told.want();
     // Moving an element in the document takes its focus away.
     if (focused && focused !== document.activeElement && this.#body.contains(focused)) focused.focus({ preventScroll: true });
+    if (this.held) this.#keepHeights();
+  }
+
+  // A row that loses its button or gains a line must not move those below it while somebody is about to click.
+  #keepHeights() {
+    if (this.#kept) return;
+    this.#kept = true;
+    const nodes = [...this.#rows.values()].map((row) => row.node);
+    const heights = nodes.map((node) => node.getBoundingClientRect().height);
+    nodes.forEach((node, i) => { node.style.height = `${heights[i]}px`; });
+  }
+
+  #freeHeights() {
+    if (!this.#kept) return;
+    this.#kept = false;
+    for (const row of this.#rows.values()) row.node.style.height = "";
   }
 
   choose(id) {
@@ -209,6 +228,7 @@ export class Queue {
 
   #hold(event) {
     this.#pointer = true;
+    this.#keepHeights();
     clearTimeout(this.#touchTimer);
     // A finger has no "leave": its hold ends a little after the touch.
     if (event.pointerType === "touch") this.#touchTimer = setTimeout(() => this.#let(), TOUCH_HOLD_MS);
