@@ -30,6 +30,10 @@ log = structlog.get_logger()
 _DAY_US = 86_400_000_000
 _REJECTED_KEPT = 10_000
 _HEAD = struct.Struct("<qHI")
+_STRUCK_OFF = (
+    "UPDATE outbox SET state = ?1, body = iif(?1 = 'taken', '', body), crc = iif(?1 = 'taken', 0, crc) WHERE id = ?2"
+)
+"""The desk keeps what it took; what it refused stays here whole, for a look."""
 
 _DETECTION = TypeAdapter(Detection)
 _EVENT = TypeAdapter(HelmetEvent)
@@ -124,9 +128,9 @@ class Journal:
                 db.execute(
                     "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?", (_REJECTED_KEPT,)
                 )
-            db.executemany("UPDATE outbox SET state = ? WHERE id = ?", taken.outbox)
+            db.executemany(_STRUCK_OFF, taken.outbox)
             if taken.outbox:
-                # What the desk has stays for a day, so that a repeated frame cannot send it again.
+                # The key of what the desk has stays for a day, so that a repeated frame cannot send it again.
                 db.execute("DELETE FROM outbox WHERE state = 'taken' AND at_us < ?", (tick.now_us - _DAY_US,))
             gone = self._excess(blocks)
             db.executemany("DELETE FROM telemetry WHERE id = ?", [(i,) for i in [*taken.telemetry, *gone]])

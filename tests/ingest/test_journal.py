@@ -1,8 +1,10 @@
 """The journal: what is committed survives, what is taken goes, nothing is delivered twice by repetition."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,16 @@ def test_the_same_detection_twice_is_delivered_once_even_after_the_desk_took_it(
     journal.commit(tick(detections=[detection("a")]), Taken([("taken", w.id) for w in waiting], []))
     journal.commit(tick(detections=[detection("a", 2), detection("a", 3)]), NOTHING)
     assert ['"version":3' in w.body for w in outbox.waiting(0)] == [True]
+
+
+def test_of_what_the_desk_took_only_the_key_is_kept_and_of_what_it_refused_all(tmp_path: Path) -> None:
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    journal.commit(tick(detections=[detection("a"), detection("b")]), NOTHING)
+    taken, refused = outbox.waiting(0)
+    journal.commit(tick(), Taken([("taken", taken.id), ("refused", refused.id)], []))
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as db:
+        kept = db.execute("SELECT key, body FROM outbox ORDER BY id").fetchall()
+    assert kept == [("a:1", ""), ("b:1", refused.body)]
 
 
 def test_events_wait_for_the_desk_in_order_with_detections(tmp_path: Path) -> None:
