@@ -48,9 +48,7 @@ _COLUMNS = {
     "rejected": "id, at_us, topic, reason, detail, payload",
 }
 """In the order in which they are saved: what speaks of crashes first."""
-_REPAIR_STATES = (
-    "UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')"
-)
+_REPAIR_STATES = "UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')"
 _SURROUNDINGS = {
     sqlite3.SQLITE_AUTH,
     sqlite3.SQLITE_BUSY,
@@ -152,7 +150,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             # Journals of version 0.1 have no checksums.
             if "crc" not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
-        # A damaged schema shows only when it is used, and a flipped bit in a default hides what is written from then on.
+        # A damaged schema shows only when it is used; a flipped bit in a default would hide what is written later.
         if _schema() - _schema(db):
             raise sqlite3.DatabaseError("damaged: the tables are not those of a journal")
         fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -135,7 +135,12 @@ def test_a_flipped_bit_of_the_main_file(data: st.DataObject, stopped: Path) -> N
 
 @pytest.mark.parametrize(
     "word",
-    [b"sqlite_sequence(name,seq)", b"DEFAULT 'waiting'", b"(id) WHERE state = 'waiting'", b"key TEXT NOT NULL UNIQUE"],
+    [
+        b"sqlite_sequence(name,seq)",
+        b"DEFAULT 'waiting'",
+        b"(id) WHERE state = 'waiting'",
+        b"key TEXT NOT NULL UNIQUE",
+    ],
 )
 def test_a_flipped_bit_of_any_word_of_the_schema(word: bytes, stopped: Path, folder: Path) -> None:
     at = stopped.read_bytes().index(word) + len(word)
