@@ -30,7 +30,9 @@ log = structlog.get_logger()
 _DAY_US = 86_400_000_000
 _REJECTED_KEPT = 10_000
 _HEAD = struct.Struct("<qHI")
-_STRUCK_OFF = "UPDATE outbox SET state = ?1, body = iif(?1 = 'taken', '', body), crc = iif(?1 = 'taken', 0, crc) WHERE id = ?2"
+_STRUCK_OFF = """
+UPDATE outbox SET state = ?1, body = iif(?1 = 'taken', '', body), crc = iif(?1 = 'taken', 0, crc) WHERE id = ?2
+"""
 """The desk keeps what it took; what it refused stays here whole, for a look."""
 
 _DETECTION = TypeAdapter(Detection)

@@ -48,7 +48,9 @@ _COLUMNS = {
     "rejected": "id, at_us, topic, reason, detail, payload",
 }
 """In the order in which they are saved: what speaks of crashes first."""
-_REPAIR_STATES = "UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')"
+_REPAIR_STATES = """
+UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')
+"""
 _SURROUNDINGS = {
     sqlite3.SQLITE_AUTH,
     sqlite3.SQLITE_BUSY,
