@@ -179,10 +179,18 @@ def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: fl
     return {
         "speed_mps": before[-1] if before else nan,
         "speed_after_mps": after[-1] if after else nan,
-        "riding": nan if not before else float(sum(s >= riding_mps for s in before) >= 0.25 * len(before)),
+        "riding": nan if not before else float(_rode([s >= riding_mps for s in before])),
         "flip": float(worn[0] == Worn.NO and flip),
         "worn": float(Worn.UNKNOWN if worn[0] == Worn.NO and flip else worn[0]),
     }
+
+
+def _rode(fast: list[bool]) -> bool:
+    """Whether somebody rode: a quarter of the time, or just now and the moment before, as one who sets off does.
+
+    A single speed may be wrong; two in a row agree.
+    """
+    return sum(fast) >= 0.25 * len(fast) or (len(fast) > 1 and all(fast[-2:]))
 
 
 def _cut(window: Window, at: int, start_s: float, stop_s: float, end: int) -> Array:

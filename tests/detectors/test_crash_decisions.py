@@ -148,6 +148,24 @@ def test_a_known_standstill_blocks_the_fast_alert_but_not_the_confirmation():
     assert said[-1].stage == Stage.CONFIRMED
 
 
+@pytest.mark.parametrize(
+    "last_speeds, found", [((0, 0, 0, 0), False), ((0, 0, 0, 4), False), ((0, 1, 2, 3, 4), True)]
+)
+def test_who_sets_off_and_is_thrown_off_within_seconds_is_no_dropped_helmet(last_speeds, found):
+    """A clean free fall at a standstill is a thing that fell; one wrong speed does not make it a ride."""
+    rng = np.random.default_rng(4)
+    thrown = rng.normal(0, 0.01, (27, 3))
+    acc = np.concatenate([ride(15, rng, 0.02), thrown, lying(12, rng)])
+    hit = blow(30.0, 0.04)
+    acc[1527 : 1527 + len(hit)] += hit
+    speed = np.zeros(len(acc))
+    for k, value in enumerate(reversed(last_speeds)):
+        speed[1500 - 100 * k : 1600 - 100 * k] = value
+    said = detect_recording(to_counts(acc) * SCALE_G, 100, full_scale_g=16, speed_mps=speed)
+    assert [i.kind for i in said] == ([Kind.HEAD_STRIKE] if found else [])
+    assert all(i.fast_at_s is not None for i in said)
+
+
 def test_v27_a_crash_in_the_last_frame_before_silence_alerts_as_signal_lost():
     case = crash()
     fleet = Fleet()
