@@ -195,10 +195,11 @@ class Journal:
         for number, now_us, block, crc in self._db.execute(
             "SELECT id, now_us, block, crc FROM raw WHERE id > ? ORDER BY id", (self._oldest_note()[0],)
         ):
-            if sound(block, crc):
-                yield now_us, _unpack(block)
-            else:
+            messages = _unpack(block) if sound(block, crc) else None
+            if messages is None:
                 note_damage("raw", number)
+            else:
+                yield now_us, messages
 
     def _oldest_note(self) -> tuple[int, bytes]:
         """The last raw entry that the oldest note of numbers covers, and the note; 0 and nothing without one."""
@@ -240,13 +241,16 @@ def _pack(messages: list[Message]) -> bytes:
     return b"".join(parts)
 
 
-def _unpack(block: bytes) -> list[Message]:
+def _unpack(block: bytes) -> list[Message] | None:
+    """The messages of a block, None where it is none of ours: a damaged file may hand us one of another table."""
     messages, at = [], 0
-    while at < len(block):
-        received_us, name, size = _HEAD.unpack_from(block, at)
-        at += _HEAD.size
-        messages.append(
-            Message(block[at : at + name].decode(), block[at + name : at + name + size], received_us)
-        )
-        at += name + size
+    try:
+        while at < len(block):
+            received_us, name, size = _HEAD.unpack_from(block, at)
+            at += _HEAD.size
+            topic, payload = block[at : at + name].decode(), block[at + name : at + name + size]
+            messages.append(Message(topic, payload, received_us))
+            at += name + size
+    except (struct.error, UnicodeDecodeError):
+        return None
     return messages

@@ -62,6 +62,8 @@ _SURROUNDINGS = {
     sqlite3.SQLITE_PERM,
 }
 """Errors that speak of disk and rights; the file itself may be sound and must stay where it is."""
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""SQLite's own messages name what a flipped bit made of a name."""
 _PAGE = 4096
 _WAL_HEAD, _FRAME_HEAD = 32, 24
 """Sizes in bytes (SQLite file format, section 4)."""
@@ -125,11 +127,9 @@ def open_file(path: Path) -> sqlite3.Connection:
             db = _connect(path)
             _notice_lost_commits(db, path, tail)
             return db
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error) or not os.access(path, os.W_OK):
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if isinstance(error, sqlite3.Error) and (not is_damage(error) or not os.access(path, os.W_OK)):
                 raise
-            return _begin_anew(path, str(error))
-        except UnicodeDecodeError as error:  # a flipped bit in the name of a column
             return _begin_anew(path, str(error))
     except (OSError, sqlite3.Error) as error:
         raise JournalError(
@@ -175,7 +175,7 @@ def _schema(db: sqlite3.Connection | None = None) -> set[tuple[str, str, str, st
             db = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
             db.executescript(_SCHEMA)
         rows = db.execute("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master")
-        return {(kind, name, table, "".join(sql.split())) for kind, name, table, sql in rows}
+        return {(kind, name, table, "".join(str(sql).split())) for kind, name, table, sql in rows}
 
 
 def _notice_lost_commits(db: sqlite3.Connection, path: Path, tail: WalTail) -> None:
@@ -233,13 +233,12 @@ def _begin_anew(path: Path, fault: str) -> sqlite3.Connection:
 
 
 def _has_tables(broken: Path) -> bool:
+    """Whether a broken file still says rightly what its tables are."""
     try:
         with contextlib.closing(_read_only(broken)) as old:
-            for table in _COLUMNS:
-                old.execute(f"SELECT id FROM {table} LIMIT 0")  # noqa: S608
-    except sqlite3.Error:
+            return not _schema() - _schema(old)
+    except _UNREADABLE:
         return False
-    return True
 
 
 def _lend_first_page(db: sqlite3.Connection, broken: Path) -> None:
@@ -263,17 +262,19 @@ def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
     """Copies the rows of a damaged file that can be read; says how many, and how many are surely missing."""
     rows: dict[int, tuple[object, ...]] = {}
     last = 0
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*_UNREADABLE):
         last = _last_id(table, broken)
     # From both ends, since reading stops at the first damaged page.
     for order in ("ASC", "DESC"):
         with (
-            contextlib.suppress(sqlite3.Error, OverflowError),
+            contextlib.suppress(*_UNREADABLE, OverflowError),
             contextlib.closing(_read_only(broken)) as old,
         ):
             query = f"SELECT {_COLUMNS[table]} FROM {table} NOT INDEXED ORDER BY id {order}"  # noqa: S608
             for row in old.execute(query):
-                rows[int(row[0])] = row
+                # Where a flipped bit leads to the wrong page, rows of another table come out.
+                if table != "outbox" or row[2] in ("detection", "event"):
+                    rows[int(row[0])] = row
     marks = ", ".join("?" * (_COLUMNS[table].count(",") + 1))
     saved = 0
     with db:
