@@ -13,12 +13,9 @@ import aiohttp
 import apprise
 
 from alerts.channels.limits import Limit
-from alerts.channels.outcome import Outcome, delivered, retry
+from alerts.channels.outcome import Outcome, delivered, retry, sending
 from alerts.notices import Notice
 from core.config import ConfigError
-
-_SENDING = ThreadPoolExecutor(8, thread_name_prefix="apprise")
-"""Threads of its own: a service that hangs must not take those that name look-ups and the desk itself wait for."""
 
 TIMEOUT_S = 15.0
 """Apprise's own sockets give up after 4 s each to connect and to read; a channel may hold several addresses."""
@@ -33,6 +30,7 @@ class Apprise:
     kind: str = "apprise"
     limits: tuple[Limit, ...] = (Limit(20, 60.0, kept=5),)
     """As careful as with the strictest robot: which service it is, we do not know."""
+    _threads: ThreadPoolExecutor = field(default_factory=sending, repr=False, compare=False)
     _library: apprise.Apprise = field(default_factory=apprise.Apprise)
 
     def __post_init__(self) -> None:
@@ -46,7 +44,7 @@ class Apprise:
         kind = apprise.NotifyType.SUCCESS if notice.ended else apprise.NotifyType.WARNING
         body = "\n".join((*notice.lines, notice.url)).strip()
         notify = partial(self._library.notify, body=body, title=notice.title, notify_type=kind)
-        work = asyncio.get_running_loop().run_in_executor(_SENDING, notify)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, notify)
         try:
             sent = await asyncio.wait_for(work, TIMEOUT_S)
         except TimeoutError:

@@ -4,7 +4,7 @@ import asyncio
 import smtplib
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -12,13 +12,13 @@ from email.utils import format_datetime
 import aiohttp
 
 from alerts.channels.limits import Limit
-from alerts.channels.outcome import Outcome, delivered, refused, retry
+from alerts.channels.outcome import Outcome, delivered, refused, retry, sending
 from alerts.notices import Notice
 
-_SENDING = ThreadPoolExecutor(8, thread_name_prefix="mail")
-"""Threads of its own: a service that hangs must not take those that name look-ups and the desk itself wait for."""
-
 TIMEOUT_S = 5.0
+"""For each answer of the server."""
+PATIENCE_S = 20.0
+"""For a whole mail: a server that sends a word every few seconds never runs into the other limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,15 @@ class Mail:
     to: tuple[str, ...]
     kind: str = "smtp"
     limits: tuple[Limit, ...] = (Limit(60, 60.0, kept=20),)
+    _threads: ThreadPoolExecutor = field(default_factory=sending, repr=False, compare=False)
 
     async def send(self, notice: Notice, http: aiohttp.ClientSession, now_us: int) -> Outcome:  # noqa: ARG002
         """Tries once; a mail that only some recipients refuse is delivered, and the rest is told."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_SENDING, self._send, message(self, notice))
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._send, message(self, notice))
+        try:
+            return await asyncio.wait_for(work, PATIENCE_S)
+        except TimeoutError:
+            return retry("timeout", f"The mail was not taken within {PATIENCE_S:.0f} s.")
 
     def _send(self, mail: EmailMessage) -> Outcome:
         try:

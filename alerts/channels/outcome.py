@@ -1,5 +1,6 @@
 """What became of one try to send, and what every sender is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -53,6 +54,15 @@ class Sender(Protocol):
     async def send(self, notice: Notice, http: aiohttp.ClientSession, now_us: int) -> Outcome:
         """Tries once, for at most a few seconds; raises nothing that a network can cause."""
         ...
+
+
+def sending() -> ThreadPoolExecutor:
+    """Threads for one channel whose library blocks.
+
+    Its own: a service that hangs must take them neither from another channel of its kind, nor those that name
+    look-ups and the desk itself wait for.
+    """
+    return ThreadPoolExecutor(8, thread_name_prefix="channel")
 
 
 def delivered(code: str = "") -> Outcome:
