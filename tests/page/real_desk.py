@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from core.clock import SystemClock
 from core.config import Config
 from core.model import Detection, HelmetReport, Kind, Position, Stage, Trace, WorkerReport, Worn
-from web.accounts import add_account
+from web.accounts import Role, add_account
 from web.desk import run
 
 T = TypeVar("T")
@@ -30,6 +29,19 @@ CENTRE = (22.5431, 114.0579)
 
 def now_us() -> int:
     return time.time_ns() // 1000
+
+
+class AheadClock:
+    """The machine's clock, and as far ahead of it as a test puts it."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now_us(self) -> int:
+        return now_us() + round(self.ahead_s * 1e6)
+
+    def wall_s(self, seconds: float) -> float:
+        return seconds
 
 
 class Loop:
@@ -136,8 +148,8 @@ class Accounts:
     def __init__(self, folder: Path) -> None:
         self.book = folder / "alerts.db"
         self.passwords = {
-            "wang": add_account(self.book, "wang", "王芳"),
-            "li": add_account(self.book, "li", "李明"),
+            "wang": add_account(self.book, "wang", "王芳", Role.SUPERVISOR),
+            "li": add_account(self.book, "li", "李明", Role.SUPERVISOR),
         }
 
 
@@ -153,7 +165,7 @@ class RealDesk:
         robot: Robot | None = None,
         web: dict[str, object] | None = None,
     ) -> None:
-        self.loop = Loop()
+        self.loop, self.clock = Loop(), AheadClock()
         book = folder / "alerts.db"
         shutil.copy(accounts.book, book)
         names = folder / "riders.csv"
@@ -200,7 +212,7 @@ class RealDesk:
             self.stopping = asyncio.Event()
             listening: asyncio.Queue[str] = asyncio.Queue()
             self.running = asyncio.create_task(
-                run(config, SystemClock(), TOKEN, listening=listening.put_nowait, stop=self.stopping)
+                run(config, self.clock, TOKEN, listening=listening.put_nowait, stop=self.stopping)
             )
             return int((await listening.get()).rsplit(":", 1)[1].strip("/"))
 

@@ -14,6 +14,10 @@ function touched_us(alert) {
   return alert.touched_us ?? alert.acknowledged_us;
 }
 
+function leftAlone(alerts) {
+  return alerts.filter((alert) => alert.state === "acknowledged" && now_us() - touched_us(alert) > OLD_US);
+}
+
 function byOwner(alerts, name) {
   const owners = new Map();
   for (const alert of alerts) owners.set(name(alert), [...(owners.get(name(alert)) ?? []), alert]);
@@ -24,6 +28,7 @@ export class Handover {
   #store;
   #refresh;
   #asking = false;
+  #old = 0; // How many the view shows as left alone.
   #escalated = []; // [{id, tier, told_us, people}], as the desk last said.
   #body = h("div", { class: "handover-body" });
   root = h("section", { class: "view handover", id: "handover", hidden: true });
@@ -44,6 +49,11 @@ export class Handover {
     this.#ask();
   }
 
+  // Time alone makes an alert one that somebody left alone: no event says so.
+  tick() {
+    if (!this.root.hidden && leftAlone([...this.#store.alerts.values()]).length !== this.#old) this.#refresh();
+  }
+
   // Who was told because nobody took an alert; asked for at most once in two seconds.
   async #ask() {
     if (this.#asking) return;
@@ -60,13 +70,14 @@ export class Handover {
   #sorted() {
     const all = [...this.#store.alerts.values()].sort(compare);
     const taken = all.filter((alert) => alert.state === "acknowledged");
-    const old = taken.filter((alert) => now_us() - touched_us(alert) > OLD_US).sort((a, b) => touched_us(a) - touched_us(b));
+    const old = leftAlone(taken).sort((a, b) => touched_us(a) - touched_us(b));
     return { untaken: all.filter((alert) => UNTAKEN.has(alert.state)), taken, old, escalated: this.#escalated.filter(({ id }) => this.#store.alerts.has(id)).map((each) => ({ ...each, alert: this.#store.alerts.get(each.id) })),
       closed: all.filter((alert) => FINAL.has(alert.state)) };
   }
 
   #show() {
     const { untaken, taken, old, escalated, closed } = this.#sorted();
+    this.#old = old.length;
     const owners = byOwner(taken, (alert) => alert.owner);
     this.#body.replaceChildren(
       section("hand_untaken", untaken, "hand_untaken_none", "bad"),
