@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from alerts import lifecycle
+from alerts import lifecycle, messages
 from alerts.database import connect, transaction
+from alerts.messages import Heard, message_id
 from alerts.model import Alert, Change, Resolution, Rider, State, dump, parse
 from alerts.rules import RefusedError, Step
 from core.model import Detection, HelmetEvent
@@ -119,9 +120,20 @@ class Book:
         """A person looks up the emergency contact. Raises `NotFoundError`, `rules.RefusedError`."""
         return self._ask(alert_id, lambda alert: lifecycle.contact(alert, person, now_us), now_us)
 
-    def help(self, alert_id: str, person: str, helper: dict[str, str], now_us: int) -> list[Change]:
-        """A person asks somebody nearby. Raises `NotFoundError`, `rules.RefusedError`."""
-        return self._ask(alert_id, lambda alert: lifecycle.help_(alert, person, helper, now_us), now_us)
+    def help(
+        self, alert_id: str, person: str, helper: dict[str, str], now_us: int, heard: Heard | None = None
+    ) -> list[Change]:
+        """A person asks somebody nearby, whose helmet is to read what is `heard`; that is written down with it.
+
+        Raises `NotFoundError`, `rules.RefusedError`.
+        """
+        with transaction(self._db):
+            alert = self._known(alert_id)
+            changes = self._write(lifecycle.help_(alert, person, helper, now_us), now_us)
+            if heard is not None:
+                # Whoever asks again is heard again: each line of the timeline is a message of its own.
+                messages.put(self._db, message_id(changes[-1].seq), heard, now_us)
+        return changes
 
     def advance(self, now_us: int) -> list[Change]:
         """Opens what is due: alerts whose countdown is over, and those that nobody has touched for too long.
@@ -145,6 +157,9 @@ class Book:
         raise NotFoundError(f"There is no alert {alert_id}.")
 
     def _take(self, detection: Detection, now_us: int) -> list[Change]:
+        known = next(self._alerts("id = ?", detection.incident), None)
+        if known is not None and known.forgotten:
+            return []  # It would tell again whose it was.
         body = asdict(detection)
         trace = body.pop("trace")
         added = self._db.execute(
@@ -160,14 +175,14 @@ class Book:
         if not added:
             return []
         ok_us = self._last_ok_us(detection.helmet)
-        for known in self._alerts("id = ?", detection.incident):
+        if known is not None:
             return self._write(lifecycle.updated(known, detection, now_us, ok_us), now_us)
         rider = self._riders.get(detection.helmet)
         steps = lifecycle.detected(detection, rider, now_us, self._countdown_us, ok_us)
         return self._write(steps, now_us)
 
     def _take_event(self, event: HelmetEvent, now_us: int) -> list[Change]:
-        if event.type not in ("sos", "ok"):
+        if event.type not in ("sos", "ok") or self._forgotten(event):
             return []
         added = self._db.execute(
             "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)",
@@ -185,9 +200,24 @@ class Book:
             for change in self._write(lifecycle.rider_ok(alert, event.t_us, now_us), now_us)
         ]
 
+    def _forgotten(self, event: HelmetEvent) -> bool:
+        """Whether an SOS comes once more whose first arrival has been forgotten with its alert."""
+        return event.type == "sos" and any(
+            each.forgotten for each in self._alerts("id = ?", lifecycle.sos_id(event))
+        )
+
     def _ask(self, alert_id: str, rule: Callable[[Alert], Iterable[Step]], now_us: int) -> list[Change]:
         with transaction(self._db):
-            return self._write(rule(self.alert(alert_id)), now_us)
+            return self._write(rule(self._known(alert_id)), now_us)
+
+    def _known(self, alert_id: str) -> Alert:
+        """An alert that something may still be written about. Raises `NotFoundError`, `rules.RefusedError`."""
+        alert = self.alert(alert_id)
+        if alert.forgotten and alert.state not in LIVE:
+            raise RefusedError(
+                "It has been forgotten whose this alert was; nothing more is written about it."
+            )
+        return alert
 
     def _write(self, steps: Iterable[Step], now_us: int) -> list[Change]:
         return [self._record(step, now_us) for step in steps]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 5
+VERSION = 6
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -104,7 +104,65 @@ ALTER TABLE alerts ADD COLUMN forgotten INTEGER AS (coalesce(json_extract(body, 
 CREATE INDEX IF NOT EXISTS alerts_to_forget ON alerts (forgotten, final_us);
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# Least access: roles, who took what out, and messages to helmets that outlive a restart. Accounts that were there
+# could do everything, and can. What was written on forgotten alerts before that was refused goes as well.
+_SIXTH = """
+CREATE TABLE IF NOT EXISTS accounts (
+    name TEXT PRIMARY KEY,
+    display_name TEXT NOT NULL UNIQUE,
+    hash TEXT NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE accounts ADD COLUMN role TEXT NOT NULL DEFAULT 'supervisor';
+CREATE TABLE IF NOT EXISTS sessions (
+    key TEXT PRIMARY KEY,
+    name TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+    expires_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS observations (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    helmet TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    actor TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS observations_by_helmet ON observations (helmet, seq);
+DROP TRIGGER IF EXISTS observations_stay;
+CREATE TRIGGER observations_stay BEFORE UPDATE ON observations
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+DROP TRIGGER IF EXISTS observations_remain;
+CREATE TRIGGER observations_remain BEFORE DELETE ON observations
+    WHEN NOT EXISTS (SELECT 1 FROM keys WHERE name = 'forgetting')
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    address TEXT NOT NULL,
+    what TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    rows INTEGER
+);
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
+    WHEN NOT EXISTS (SELECT 1 FROM keys WHERE name = 'forgetting')
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER audit_remains BEFORE DELETE ON audit
+    WHEN NOT EXISTS (SELECT 1 FROM keys WHERE name = 'forgetting')
+    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    helmet TEXT NOT NULL,
+    text TEXT NOT NULL,
+    since_us INTEGER NOT NULL,
+    sent_us INTEGER
+) WITHOUT ROWID;
+CREATE INDEX messages_by_time ON messages (since_us);
+INSERT OR IGNORE INTO keys VALUES ('forgetting', '');
+UPDATE changes SET detail = json_remove(detail, '$.note', '$.name', '$.helper')
+    WHERE alert IN (SELECT id FROM alerts WHERE forgotten = 1);
+DELETE FROM keys WHERE name = 'forgetting';
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """What each version adds to the one before."""
 
 
@@ -148,6 +206,8 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
+        # What is forgotten shall be gone from the file, whichever connection last moved it about in there.
+        db.execute("PRAGMA secure_delete = ON")
         _prepare(db, path)
     except (OSError, sqlite3.Error) as error:
         raise BookError(f"{path}: cannot be used as the alert book: {error}") from None

@@ -60,13 +60,18 @@ def updated(alert: Alert, detection: Detection, now_us: int, ok_us: int | None) 
             yield step
 
 
+def sos_id(event: HelmetEvent) -> str:
+    """Id of the alert that an SOS makes: the same press of the button is the same alert."""
+    return blake2b(f"sos {event.helmet} {event.t_us}".encode(), digest_size=16).hexdigest()
+
+
 def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None) -> Iterator[Step]:
     """The first steps of an alert that a rider raised by the button: it needs no countdown."""
     position = None
     if event.lat_deg is not None and event.lon_deg is not None:
         position = Position(event.lat_deg, event.lon_deg, None, None)
     alert = Alert(
-        id=blake2b(f"sos {event.helmet} {event.t_us}".encode(), digest_size=16).hexdigest(),
+        id=sos_id(event),
         state=State.PENDING,
         seq=0,
         version=1,

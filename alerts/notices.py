@@ -63,6 +63,8 @@ class Notice:
     """When the alert opened; for a call to act, which an acknowledgement makes superfluous."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What machines get: position, times, state."""
+    follows: bool = False
+    """Whether it is for those alone who were called about the alert on this channel before."""
 
     @property
     def critical(self) -> bool:

@@ -152,6 +152,8 @@ class Outbox:
         return {name: _health(self._db, name) for name in channels}
 
     def _add(self, notice: Notice, now_us: int) -> bool:
+        if notice.follows and not self._called(notice):
+            return False
         return bool(
             self._db.execute(
                 "INSERT OR IGNORE INTO deliveries "
@@ -171,6 +173,15 @@ class Outbox:
                 ),
             ).rowcount
         )
+
+    def _called(self, notice: Notice) -> bool:
+        """Whether anybody was called on this channel about the notice's alert."""
+        calls = "alert = ? AND channel = ? AND tier IS NOT NULL"
+        row = self._db.execute(
+            f"SELECT 1 FROM deliveries WHERE {calls} LIMIT 1",  # noqa: S608  # constants
+            (notice.alert, notice.channel),
+        ).fetchone()
+        return row is not None
 
     def _shed(self, channel: str, now_us: int) -> None:
         waits = "FROM deliveries WHERE channel = ? AND next_us IS NOT NULL"

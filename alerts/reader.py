@@ -112,6 +112,15 @@ class Reader:
         page = rows[:limit]
         return [parse(body, seq) for body, seq, _ in page], page[-1][2] if len(rows) > limit else None
 
+    def count(self, wanted: Filter) -> int:
+        """How many alerts there are of the wanted ones."""
+        condition, values = wanted.sql()
+        found: int = self._db.execute(
+            f"SELECT count(*) FROM alerts WHERE {condition}",  # noqa: S608  # constants
+            values,
+        ).fetchone()[0]
+        return found
+
     def live(self) -> list[Alert]:
         """All alerts that somebody still has to do something about, oldest first."""
         rows = self._db.execute(

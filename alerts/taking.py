@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,18 +65,52 @@ def plan(what: str, raw: bytes, name: str, target: Path, *, add: bool) -> Plan:
     )
 
 
-def put(text: str, target: Path) -> None:
-    """Puts a text in the place of the file, whole or not at all. Raises `OSError`."""
+def put(text: str, target: Path, like: Path | None = None) -> None:
+    """Puts a text in the place of the file, whole or not at all, and on the disk before it returns.
+
+    Owner and mode stay those of the file it replaces. A new one (names and telephone numbers) is for its owner
+    alone; as root that is the owner of the file `like`, or of the folder. Raises `OSError`, also where another user's
+    file would become one that its owner cannot read.
+    """
+    target = target.resolve()  # What a link leads to is replaced, not the link.
     fresh = target.with_name(f".{target.name}.new")
+    kept = target.stat() if target.exists() else None
+    whose = kept or (like if like is not None and like.exists() else target.parent).stat()
     try:
-        # Names and telephone numbers: for the desk's user alone.
         with os.fdopen(
             os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8"
         ) as file:
+            if kept or os.geteuid() == 0:
+                _own(file.fileno(), whose)
+            if kept:
+                os.fchmod(file.fileno(), stat.S_IMODE(kept.st_mode))
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(target)
+        _sync(target.parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _own(file: int, whose: os.stat_result) -> None:
+    now = os.fstat(file)
+    if (now.st_uid, now.st_gid) != (whose.st_uid, whose.st_gid):
+        try:
+            os.fchown(file, whose.st_uid, whose.st_gid)
+        except PermissionError:
+            # Root reads it all the same, and so do we.
+            if whose.st_uid not in (0, os.geteuid()):
+                raise
+
+
+def _sync(folder: Path) -> None:
+    """A name that has changed is on the disk only with its folder."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _text(raw: bytes, name: str) -> tuple[str, str]:

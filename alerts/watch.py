@@ -9,7 +9,7 @@ from alerts.escalation import Call, Storm, Why
 from alerts.model import Alert, State
 from alerts.notices import Notice, clock_time, facts, lines, notice_id, title
 from alerts.policy import Policy
-from alerts.silences import Silence, until_us
+from alerts.silences import Silence, silenceable, until_us
 
 BATCH = 250
 FINAL = (State.RESOLVED, State.CANCELLED)
@@ -76,10 +76,11 @@ class Watch:
             del self._alerts[alert.id]
         if alert.id in self._members and alert.state is State.OPEN:
             return []
-        quiet_until_us = until_us(self._silences, alert, now_us)
+        calls = alert.state in (State.PENDING, State.OPEN)
+        # Only calls are held back: whoever was called before the silence began learns how it went on.
+        quiet_until_us = until_us(self._silences, alert, now_us) if calls else None
         if quiet_until_us is not None:
-            if alert.state not in FINAL:
-                self._look(alert.id, quiet_until_us)
+            self._look(alert.id, quiet_until_us)
             return []
         found = escalation.plan(alert, self.policy, now_us)
         if found.next_us is not None:
@@ -151,6 +152,8 @@ class Watch:
                 people=call.people,
                 test=alert.test,
                 episode_us=None if call.tier is None else (alert.opened_us or alert.alerted_us),
+                # A silence may have held every call back; then this would be the first that anybody hears of it.
+                follows=call.tier is None and silenceable(alert),
                 facts=facts(alert),
             )
             for channel in call.channels

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from alerts import taking
+from alerts import riders, taking
 from alerts.database import BookError
 from alerts.retention import Retention
 from app.services import config_option, fail, read_config
@@ -31,7 +31,7 @@ def import_(what: str, file: Path, add: bool, dry_run: bool, config_path: Path |
     try:
         found = taking.plan(what, file.read_bytes(), str(file), target, add=add)
         if not dry_run:
-            taking.put(found.text, target)
+            taking.put(found.text, target, Path(config.path))
     except ConfigError as error:
         raise fail(*error.faults, f"nothing was changed; faults: {len(error.faults)}") from None
     except OSError as error:
@@ -52,19 +52,49 @@ def import_(what: str, file: Path, add: bool, dry_run: bool, config_path: Path |
 def forget(name: str, phone: str, config_path: Path | None) -> None:
     """Forget the rider NAME in every closed alert: name, number, helmet, place, trace, texts. The alerts still count.
 
-    Also that NAME was asked to help somebody. What colleagues wrote about NAME into other people's alerts cannot be
-    found. Take NAME out of the riders file too (helmetwatch import). The desk may run meanwhile.
+    Also that NAME was asked to help somebody and, once no alert names NAME's helmet any more, what is known by the
+    helmet: what was said with it, its observations, its id in silences, notes and the audit. What colleagues wrote
+    about NAME by name into other people's alerts cannot be found. Take NAME out of the riders file too (helmetwatch
+    import). The desk may run meanwhile.
     """
+    config = read_config(config_path).alerts
+    path = Path(config.path)
     try:
-        book = Retention(Path(read_config(config_path).alerts.path))
+        book = Retention(path)
     except BookError as error:
         raise fail(str(error)) from None
-    forgotten, live, helmets = book.person(name, phone)
-    book.close()
-    click.echo(f"{forgotten} alerts have been forgotten")
-    if helmets:
+    try:
+        found = book.person(name, phone, _ridden(config.riders_file, name, phone))
+    except ConfigError as error:
+        raise fail(*error.faults, "nothing was forgotten") from None
+    finally:
+        book.close()
+    click.echo(f"{found.alerts} alerts have been forgotten")
+    if found.helmets:
         click.echo(
-            f"helmets of {name}, for the telemetry (helmetwatch forget-telemetry): {', '.join(helmets)}"
+            f"helmets of {name}, for the telemetry (helmetwatch forget-telemetry): {', '.join(found.helmets)}"
         )
-    if live:
-        raise fail(f"{len(live)} alerts are not closed yet; close them and say it again: {', '.join(live)}")
+    if found.shared:
+        click.echo(
+            "what is known by the helmet alone (what was said with it, observations, silences) stays while alerts that "
+            f"are open or somebody else's name it: {', '.join(found.shared)}"
+        )
+    faults = []
+    if found.live:
+        faults.append(
+            f"{len(found.live)} alerts are not closed yet; close them and say it again: {', '.join(found.live)}"
+        )
+    if not found.settled:
+        faults.append(
+            f"{path}-wal still holds what was forgotten, because somebody has been reading the book: say it again"
+        )
+    if faults:
+        raise fail(*faults)
+
+
+def _ridden(riders_file: str, name: str, phone: str) -> list[str]:
+    """Helmets that the riders file gives this rider; a rider without an alert has helmets too."""
+    if not riders_file or not Path(riders_file).is_file():
+        return []
+    known = riders.read(Path(riders_file)).riders
+    return [helmet for helmet, rider in known.items() if (rider.name, rider.phone) == (name, phone)]

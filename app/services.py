@@ -15,7 +15,7 @@ from core.config import Config, ConfigError, load, secret
 from ingest.journal_file import JournalError
 from ingest.worker import Worker
 from web import desk as web_desk
-from web.accounts import AccountError, Accounts
+from web.accounts import AccountError, Accounts, Role
 
 config_option = click.option(
     "--config",
@@ -107,6 +107,9 @@ def user() -> None:
     """Say who may sign in at the desk."""
 
 
+_A = {Role.OPERATOR: "an operator", Role.SUPERVISOR: "a supervisor"}
+
+
 def _accounts(config_path: Path | None) -> Accounts:
     return Accounts(Path(read_config(config_path).alerts.path))
 
@@ -114,13 +117,50 @@ def _accounts(config_path: Path | None) -> Accounts:
 @user.command("add")
 @click.argument("name")
 @click.option("--display-name", default="", help="Name shown on alerts; without it NAME.")
+@click.option(
+    "--role",
+    type=click.Choice(list(Role)),
+    default=Role.OPERATOR,
+    show_default=True,
+    help="What NAME may do.",
+)
 @config_option
-def add(name: str, display_name: str, config_path: Path | None) -> None:
-    """Make an account for NAME and print its password, once."""
+def add(name: str, display_name: str, role: str, config_path: Path | None) -> None:
+    """Make an account for NAME and print its password, once.
+
+    An operator does everything that alerts need; a supervisor also silences helmets, runs drills and tests of channels,
+    exports the history, reads raw samples, and replaces the files of riders and places.
+    """
     try:
-        click.echo(_accounts(config_path).add(name, display_name))
+        click.echo(_accounts(config_path).add(name, display_name, Role(role)))
     except AccountError as error:
         raise fail(str(error)) from None
+    # Not into what scripts read: that is the password alone.
+    click.echo(f"{name} is {_A[Role(role)]}", err=True)
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(list(Role)))
+@config_option
+def role(name: str, role: str, config_path: Path | None) -> None:
+    """Make NAME an operator or a supervisor, which counts at once."""
+    try:
+        _accounts(config_path).give(name, Role(role))
+    except AccountError as error:
+        raise fail(str(error)) from None
+    click.echo(f"{name} is {_A[Role(role)]} now")
+
+
+@user.command("list")
+@config_option
+def list_(config_path: Path | None) -> None:
+    """Say who may sign in, by name, role and the name shown on alerts."""
+    known = _accounts(config_path).all()
+    for name, display_name, role in known:
+        click.echo(f"{name}  {role}  {display_name}")
+    if not known:
+        click.echo("nobody may sign in yet: helmetwatch user add NAME --role supervisor")
 
 
 @user.command("renew")

@@ -20,7 +20,7 @@ import yaml
 
 from app import broker
 from core.config import Config
-from web.accounts import Accounts
+from web.accounts import Accounts, Role
 
 _MOSQUITTO = """\
 listener {port} 127.0.0.1
@@ -176,7 +176,7 @@ def _prepare(folder: Path, port: int, options: dict[str, Any]) -> Stack:
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     accounts = Accounts(folder / "alerts.db")
-    password = accounts.add("demo", "值班员 Demo")
+    password = accounts.add("demo", "值班员 Demo", Role.SUPERVISOR)
     accounts.close()
     return Stack(
         folder=folder,

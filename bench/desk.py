@@ -29,7 +29,7 @@ from rich.table import Table
 from app.services import fail
 from app.stack import StackError, free_port, print_json
 from core.model import Detection, Kind, Position, Stage, Worn
-from web.accounts import Accounts
+from web.accounts import Accounts, Role
 
 _BATCH = 250
 _PATIENCE_S = 120.0
@@ -258,7 +258,7 @@ async def _running(folder: Path) -> AsyncIterator[_Running]:
         yaml.safe_dump({"alerts": {"path": str(book)}, "web": {"port": port}}), encoding="utf-8"
     )
     accounts = Accounts(book)
-    account = {"name": "bench", "password": accounts.add("bench", "")}
+    account = {"name": "bench", "password": accounts.add("bench", "", Role.SUPERVISOR)}
     accounts.close()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli", "desk", "--config", str(config),

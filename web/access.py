@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from web.accounts import Person
+from web.accounts import Person, Role
+from web.auditing import write_down
 from web.problems import Handler, Problem
 from web.state import Desk
 
@@ -59,16 +60,18 @@ def person(handler: PersonHandler) -> Handler:
     return call
 
 
-def address(request: web.Request) -> str:
-    """Where a request comes from; a proxy on this machine is believed about it."""
-    if _from_proxy(request):
-        return request.headers["X-Forwarded-For"].rsplit(",", 1)[-1].strip()
-    return request.remote or ""
+def supervisor(handler: PersonHandler) -> Handler:
+    """Signed-in supervisors may call; that anybody else tried is written down."""
 
+    async def call(request: web.Request, desk: Desk, by: Person) -> web.StreamResponse:
+        if by.role is not Role.SUPERVISOR:
+            resource = request.match_info.route.resource
+            tried = f"{request.method} {resource.canonical if resource else request.path}"
+            await write_down(request, desk, by, "refused", {"tried": tried, **request.match_info}, None)
+            raise Problem(403, f"This is for supervisors; {by.display_name} is an operator.")
+        return await handler(request, desk, by)
 
-def over_https(request: web.Request) -> bool:
-    """Whether the browser's connection is encrypted, as a proxy on this machine says."""
-    return _loopback(request) and request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    return person(call)
 
 
 def headers(tiles_url: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
@@ -123,11 +126,3 @@ def _same_origin(request: web.Request) -> None:
         )
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Problem(403, "This request comes from another page.")
-
-
-def _loopback(request: web.Request) -> bool:
-    return request.remote in ("127.0.0.1", "::1")
-
-
-def _from_proxy(request: web.Request) -> bool:
-    return _loopback(request) and bool(request.headers.get("X-Forwarded-For"))

@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import argon2
@@ -12,21 +13,17 @@ import argon2
 from alerts import lifecycle
 from alerts.database import connect, transaction
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (
-    name TEXT PRIMARY KEY,
-    display_name TEXT NOT NULL UNIQUE,
-    hash TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (
-    key TEXT PRIMARY KEY,
-    name TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
-    expires_us INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without i, l, o, 0 and 1, which people mistake for one another."""
+
+
+class Role(StrEnum):
+    """What an account may do (docs/decisions/0008-two-roles.md)."""
+
+    OPERATOR = "operator"
+    """Everything that one alert needs, at night and alone."""
+    SUPERVISOR = "supervisor"
+    """Also what holds alerts back, raises some, takes data out in bulk, or replaces who rides with which helmet."""
 
 
 class AccountError(Exception):
@@ -39,6 +36,7 @@ class Person:
 
     name: str
     display_name: str
+    role: Role
     session: str
     """Key of the session in the table: a hash, not what the cookie holds."""
     expires_us: int
@@ -49,20 +47,20 @@ class Accounts:
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
-        self._db.executescript(_TABLES)
 
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
 
-    def add(self, name: str, display_name: str) -> str:
+    def add(self, name: str, display_name: str, role: Role) -> str:
         """Makes an account and returns its password, which nobody can read again. Raises `AccountError`."""
         name, display_name = _name(name), _name(display_name or name)
         password = _password()
         try:
             with transaction(self._db):
                 self._db.execute(
-                    "INSERT INTO accounts VALUES (?, ?, ?)", (name, display_name, _HASHER.hash(password))
+                    "INSERT INTO accounts (name, display_name, hash, role) VALUES (?, ?, ?, ?)",
+                    (name, display_name, _HASHER.hash(password), role),
                 )
         except sqlite3.IntegrityError:
             raise AccountError(f"an account named {name} or shown as {display_name} exists already") from None
@@ -72,6 +70,20 @@ class Accounts:
         """The display names of everybody who may sign in."""
         rows = self._db.execute("SELECT display_name FROM accounts ORDER BY display_name").fetchall()
         return [name for (name,) in rows]
+
+    def all(self) -> list[tuple[str, str, Role]]:
+        """Name, display name and role of everybody who may sign in."""
+        rows = self._db.execute("SELECT name, display_name, role FROM accounts ORDER BY name").fetchall()
+        return [(name, display_name, Role(role)) for name, display_name, role in rows]
+
+    def give(self, name: str, role: Role) -> None:
+        """Gives an account another role, which counts at once for whoever is signed in. Raises `AccountError`."""
+        with transaction(self._db):
+            changed = self._db.execute(
+                "UPDATE accounts SET role = ? WHERE name = ?", (role, _name(name))
+            ).rowcount
+        if not changed:
+            raise AccountError(f"there is no account named {name}")
 
     def renew(self, name: str) -> str:
         """Gives an account a new password and signs it out everywhere. Raises `AccountError`."""
@@ -92,12 +104,12 @@ class Accounts:
         if not removed:
             raise AccountError(f"there is no account named {name}")
 
-    def secret(self, name: str) -> tuple[str, str, str] | None:
-        """Name, display name and password hash of an account."""
-        row: tuple[str, str, str] | None = self._db.execute(
-            "SELECT name, display_name, hash FROM accounts WHERE name = ?", (normal(name),)
+    def secret(self, name: str) -> tuple[str, str, Role, str] | None:
+        """Name, display name, role and password hash of an account."""
+        row = self._db.execute(
+            "SELECT name, display_name, role, hash FROM accounts WHERE name = ?", (normal(name),)
         ).fetchone()
-        return row
+        return None if row is None else (row[0], row[1], Role(row[2]), row[3])
 
     def open_session(self, name: str, expires_us: int, now_us: int) -> str:
         """Signs a person in and returns what the cookie holds; forgets sessions that have expired."""
@@ -110,11 +122,11 @@ class Accounts:
     def person(self, token: str, now_us: int) -> Person | None:
         """Who a cookie belongs to, while its session lasts."""
         row = self._db.execute(
-            "SELECT name, display_name, key, expires_us FROM sessions JOIN accounts USING (name) "
+            "SELECT name, display_name, role, key, expires_us FROM sessions JOIN accounts USING (name) "
             "WHERE key = ? AND expires_us > ?",
             (_key(token), now_us),
         ).fetchone()
-        return None if row is None else Person(*row)
+        return None if row is None else Person(row[0], row[1], Role(row[2]), row[3], row[4])
 
     def close_session(self, key: str) -> None:
         """Signs a person out."""
@@ -122,11 +134,11 @@ class Accounts:
             self._db.execute("DELETE FROM sessions WHERE key = ?", (key,))
 
 
-def add_account(db: Path, name: str, display_name: str = "") -> str:
+def add_account(db: Path, name: str, display_name: str = "", role: Role = Role.OPERATOR) -> str:
     """Makes an account in the alert book's file and returns its password. Raises `AccountError`."""
     accounts = Accounts(db)
     try:
-        return accounts.add(name, display_name)
+        return accounts.add(name, display_name, role)
     finally:
         accounts.close()
 

@@ -12,6 +12,7 @@ from alerts.model import Alert
 from alerts.reader import Reader
 from web import wire
 from web.accounts import Person
+from web.auditing import write_down
 from web.state import Desk
 
 PAGE = 250
@@ -24,9 +25,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-async def history(request: web.Request, desk: Desk, _by: Person) -> web.StreamResponse:
-    """Every alert that fits the filters, newest first; no telephone numbers."""
+async def history(request: web.Request, desk: Desk, by: Person) -> web.StreamResponse:
+    """Every alert that fits the filters, newest first; no telephone numbers. Who takes it is written down first."""
     wanted = wire.wanted(request.query)
+    rows = await desk.ask(partial(Reader.count, wanted=wanted))
+    await write_down(request, desk, by, "history", dict(request.query) | {"format": "csv"}, rows)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8",

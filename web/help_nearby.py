@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from alerts.messages import Heard, Messages, message_id
 from alerts.model import Alert, Change, Entry
 from alerts.nearby import Helper, direction, distance_m, nearby
 from alerts.reader import Reader
@@ -14,7 +15,6 @@ from core.model import Position
 from web import wire
 from web.accounts import Person
 from web.problems import PERSON_BODY_MAX, Problem, read_body
-from web.prompts import Message
 from web.state import Desk
 
 AGE_MAX_S = 900.0
@@ -30,11 +30,13 @@ async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
     said, asked = _said(found.timeline), _asked(found.timeline)
     near = nearby(position.lat_deg, position.lon_deg, [*_riders(desk, found.alert), *desk.registers.places])
     now_us = desk.clock.now_us()
+    ids = {helper: message_id(seq) for helper, seq in asked.items()}
+    stands = await desk.messages(partial(Messages.stands, ids=ids.values(), now_us=now_us))
     helpers = [
         asdict(each.helper)
         | {"distance_m": each.distance_m}
         | said.get(each.helper.id, {"status": None, "status_us": None})
-        | {"prompt": desk.prompts.state(f"help-{asked.get(each.helper.id)}", now_us)}
+        | {"prompt": stands.get(ids.get(each.helper.id, ""))}
         for each in near
     ]
     return web.json_response({"position": asdict(position), "helpers": helpers})
@@ -46,14 +48,13 @@ async def record(request: web.Request, desk: Desk, by: Person) -> web.Response:
     kind, name = _who(desk, given.helper)
     id_, now_us = request.match_info["id"], desk.clock.now_us()
     detail = {"helper": given.helper, "kind": kind, "name": name, "status": given.status, "note": given.note}
-    changes = await desk.change(lambda book: book.help(id_, by.display_name, detail, now_us))
-    alert = changes[-1].alert
+    heard = None
     if kind == "rider" and given.status == "asked":
         helmet = given.helper.removeprefix("rider:")
-        # Whoever asks again is heard again: each line of the timeline is a message of its own.
-        message = Message(f"help-{changes[-1].seq}", helmet, _request(desk, alert, helmet), now_us)
-        desk.prompts.add(message)
-    return web.json_response(asdict(alert))
+        alert = await desk.ask(partial(Reader.alert, alert_id=id_))
+        heard = Heard(helmet, _request(desk, alert, helmet))
+    changes = await desk.change(lambda book: book.help(id_, by.display_name, detail, now_us, heard))
+    return web.json_response(asdict(changes[-1].alert))
 
 
 def _request(desk: Desk, alert: Alert, helmet: str) -> str:

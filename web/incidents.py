@@ -12,6 +12,7 @@ from alerts.reader import Reader
 from alerts.rules import RefusedError
 from web import wire
 from web.accounts import Accounts, Person
+from web.auditing import write_down
 from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
 
@@ -20,13 +21,15 @@ MANY_BODY_MAX = 512 * 2**10
 MONTH_US = 30 * 86_400 * 1_000_000
 
 
-async def list_alerts(request: web.Request, desk: Desk, _by: Person) -> web.Response:
-    """A page of alerts."""
+async def list_alerts(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A page of alerts; who looked through what is written down, where that can be done."""
     query = request.query
     limit = wire.count(query.get("limit", "200"), "limit", 1, LIST_MAX)
     before = wire.moment(query, "before")
     question = partial(Reader.alerts, wanted=wire.wanted(query), limit=limit, before=before)
     alerts, cursor = await desk.ask(question)
+    asked = dict(query) | {"format": "json"}
+    await write_down(request, desk, by, "history", asked, len(alerts), needed=False)
     return web.json_response(
         {"alerts": [asdict(alert) for alert in alerts], "next": None if cursor is None else str(cursor)}
     )

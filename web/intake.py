@@ -1,10 +1,12 @@
 """What workers deliver: detections, what riders say, reports."""
 
+from dataclasses import asdict
 from functools import partial
 
 from aiohttp import web
 
 from alerts.book import BATCH, Book
+from alerts.messages import Message, Messages
 from core import metrics
 from web import worker_wire
 from web.problems import read_body
@@ -42,10 +44,14 @@ async def take_report(request: web.Request, desk: Desk) -> web.Response:
     now_us = desk.clock.now_us()
     changed = desk.fleet.take(report, now_us, desk.silenced)
     desk.hub.fleet(changed, partial(desk.fleet.view, now_us))
-    desk.prompts.sent(report.prompted)
+
+    def struck_off(messages: Messages) -> list[Message]:
+        messages.sent(report.prompted, now_us)
+        return messages.waiting(now_us)
+
     prompts = [
-        {"id": each.id, "helmet": each.helmet, "text": each.text}
-        for each in desk.prompts.waiting(now_us)
+        asdict(each)
+        for each in await desk.messages(struck_off)
         if desk.fleet.worker_of(each.helmet) in (None, report.worker)
     ]
     return web.json_response({"prompts": prompts})

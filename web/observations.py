@@ -13,20 +13,6 @@ HOURS_MAX = 24
 """Longest observation; whoever needs more has to say so again."""
 
 _HELMET = re.compile(r"[A-Za-z0-9_-]{1,24}")
-_TABLE = """
-CREATE TABLE IF NOT EXISTS observations (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    helmet TEXT NOT NULL,
-    at_us INTEGER NOT NULL,
-    until_us INTEGER NOT NULL,
-    actor TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS observations_by_helmet ON observations (helmet, seq);
-CREATE TRIGGER IF NOT EXISTS observations_stay BEFORE UPDATE ON observations
-    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS observations_remain BEFORE DELETE ON observations
-    BEGIN SELECT raise(ABORT, 'the audit trail is append-only'); END;
-"""
 
 
 class ObservationError(Exception):
@@ -54,7 +40,6 @@ class Observations:
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
-        self._db.executescript(_TABLE)
         self._lock = threading.Lock()
 
     def close(self) -> None:

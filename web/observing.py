@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from web import wire
 from web.access import DESK
 from web.accounts import Person
+from web.auditing import write_down
 from web.observations import HOURS_MAX, ObservationError, Observations, TooManyError
 from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
@@ -30,9 +30,6 @@ COLUMNS = ("t_us", "boot", "seq", "x_g", "y_g", "z_g", "x_rad_s", "y_rad_s", "z_
 
 ReadSamples = Callable[[str, int, int, int], Iterable[tuple[Any, ...]]]
 """Helmet, start_us, end_us and limit to rows of `COLUMNS`; raises `SamplesError`."""
-
-
-_log = structlog.get_logger("desk")
 
 
 class SamplesError(Exception):
@@ -162,7 +159,8 @@ async def samples(request: web.Request, desk: Desk, by: Person) -> web.Response:
     if len(rows) > SAMPLES_MAX:
         raise Problem(400, f"There are more than {SAMPLES_MAX} samples in this time; ask for a shorter one.")
     # Raw samples show how a person moves: who looked at them is written down.
-    _log.info("samples.read", by=by.name, helmet=helmet, rows=len(rows))
+    asked = {"helmet": helmet, "from_us": str(from_us), "to_us": str(to_us), "format": kind}
+    await write_down(request, desk, by, "samples", asked, len(rows))
     # Tens of thousands of rows take tenths of a second to write out: not in the loop that tells of alerts.
     if kind == "csv":
         return await asyncio.to_thread(_csv, f"{helmet}-{from_us}.csv", rows)

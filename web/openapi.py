@@ -12,7 +12,8 @@ from alerts.model import Alert
 from alerts.nearby import Helper
 from alerts.outbox import Delivery
 from core.model import Detection, HelmetEvent, WorkerReport
-from web.operations import INTEGER, NUMBER, OPERATIONS, REF, TEXT, Operation, array, record, ref
+from web.describing import INTEGER, NUMBER, REF, TEXT, Operation, array, record, ref
+from web.operations import OPERATIONS
 from web.registering import RegisterFile
 from web.wire import Close, Drill, Help, Hush, Many, Remark, SignIn, Where
 
@@ -81,11 +82,13 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
     errors = set(operation.errors) | ({408, 413, 415} if operation.body is not None else set())
     if operation.who != "anyone":
-        found["security"] = [{operation.who: []}]
+        found["security"] = [{"worker" if operation.who == "worker" else "person": []}]
         errors |= {401, 403}
     problem = {"application/problem+json": {"schema": ref("Problem")}}
     for status in sorted(errors):
         found["responses"][str(status)] = {"description": "A problem, in one sentence", "content": problem}
+    if operation.who == "supervisor":
+        found["responses"]["403"]["description"] = "For supervisors, in one sentence; the audit has who tried"
     return found
 
 
@@ -126,6 +129,6 @@ def _schemas() -> dict[str, Any]:
         "distance_m": NUMBER,
         "status": {"type": ["string", "null"]},
         "status_us": {"type": ["integer", "null"]},
-        "prompt": {"enum": ["waiting", "sent", None]},
+        "prompt": {"enum": ["waiting", "sent", "expired", None]},
     }
     return schemas

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from alerts.reader import Detail, Reader
 from web.accounts import Person
+from web.auditing import write_down
 from web.problems import Problem, read_body
 from web.state import Desk
 
@@ -15,12 +16,16 @@ PACK_MAX = 32 * 2**20
 
 
 async def make(request: web.Request, desk: Desk, by: Person) -> web.Response:
-    """Everything about one alert as one signed file: JSON, or PDF where the address asks for it."""
+    """Everything about one alert as one signed file: JSON, or PDF where the address asks for it.
+
+    Who makes it is written down first.
+    """
     form = request.query.get("format", "json")
     if form not in ("json", "pdf"):
         raise Problem(400, "format: must be json or pdf.")
     alert = request.match_info["id"]
     found = await desk.ask(partial(Reader.detail, alert_id=alert))
+    await write_down(request, desk, by, "pack", {"alert": alert, "format": form}, 1)
     work = partial(_file, found, by.display_name, desk.clock.now_us(), desk.pack_key, form)
     body = await asyncio.get_running_loop().run_in_executor(desk.paper, work)
     return web.Response(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from alerts.taking import Plan, plan
 from core.config import ConfigError
 from web.accounts import Person
+from web.auditing import write_down
 from web.checked import checked
 from web.problems import Problem, read_body
 from web.register_trail import RegisterTrail
@@ -47,8 +48,8 @@ async def show(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
     return await _state(desk)
 
 
-async def preview(request: web.Request, desk: Desk, _by: Person) -> web.Response:
-    """What a file would change, and every fault in it; nothing is replaced."""
+async def preview(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """What a file would change, and every fault in it; nothing is replaced. That it was shown is written down."""
     what, target = _target(request, desk)
     given, raw = _given(await read_body(request, FILE_BODY_MAX))
     try:
@@ -57,7 +58,10 @@ async def preview(request: web.Request, desk: Desk, _by: Person) -> web.Response
         return web.json_response(_faulty(error))
     except OSError as error:
         raise Problem(503, f"The file in use cannot be read: {error.strerror}.") from None
-    return web.json_response(_plain(found) | {"of": of})
+    shown = _plain(found)
+    # Lines that go are names that the desk gives out.
+    await write_down(request, desk, by, "preview", {"file": what}, sum(map(len, shown["lines"].values())))
+    return web.json_response(shown | {"of": of})
 
 
 async def replace(request: web.Request, desk: Desk, by: Person) -> web.Response:

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from web import (
+    auditing,
     export,
     help_nearby,
     incidents,
@@ -16,7 +17,7 @@ from web import (
     silencing,
     telling,
 )
-from web.access import anyone, person, worker
+from web.access import anyone, person, supervisor, worker
 
 
 def routes() -> list[web.RouteDef]:
@@ -30,7 +31,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/api/v1/events", worker(intake.take_events)),
         web.post("/api/v1/report", worker(intake.take_report)),
         web.get("/api/v1/alerts", person(incidents.list_alerts)),
-        web.get("/api/v1/alerts.csv", person(export.history), allow_head=False),
+        web.get("/api/v1/alerts.csv", supervisor(export.history), allow_head=False),
         web.post("/api/v1/alerts/acknowledge", person(incidents.acknowledge_many)),
         web.get(alert, person(incidents.show_alert)),
         web.post(f"{alert}/acknowledge", person(incidents.acknowledge)),
@@ -42,29 +43,30 @@ def routes() -> list[web.RouteDef]:
         web.post("/api/v1/packs/verify", person(packs.verify)),
         web.get(f"{alert}/nearby", person(help_nearby.show)),
         web.post(f"{alert}/help", person(help_nearby.record)),
-        web.post("/api/v1/drill", person(incidents.drill)),
+        web.post("/api/v1/drill", supervisor(incidents.drill)),
         web.get("/api/v1/statistics", person(incidents.statistics)),
         web.get("/api/v1/storms", person(shift.storms)),
         web.get("/api/v1/handover", person(shift.handover)),
         web.get("/api/v1/people", person(shift.people)),
         web.get("/api/v1/places", person(shift.places)),
         web.get("/api/v1/registers", person(registering.show)),
-        web.post("/api/v1/registers/{name}", person(registering.replace)),
-        web.post("/api/v1/registers/{name}/preview", person(registering.preview)),
+        web.post("/api/v1/registers/{name}", supervisor(registering.replace)),
+        web.post("/api/v1/registers/{name}/preview", supervisor(registering.preview)),
         web.get("/api/v1/silences", person(silencing.show)),
-        web.post("/api/v1/silences", person(silencing.begin)),
-        web.post("/api/v1/silences/preview", person(silencing.preview)),
-        web.post("/api/v1/silences/{id}/end", person(silencing.end)),
+        web.post("/api/v1/silences", supervisor(silencing.begin)),
+        web.post("/api/v1/silences/preview", supervisor(silencing.preview)),
+        web.post("/api/v1/silences/{id}/end", supervisor(silencing.end)),
+        web.get("/api/v1/audit", supervisor(auditing.show)),
         web.get("/api/v1/fleet", person(serving.show_fleet)),
         web.get("/api/v1/observations", worker(observing.tell)),
         web.get("/api/v1/helmets/{id}/observation", person(observing.show)),
-        web.post("/api/v1/helmets/{id}/observation", person(observing.begin)),
-        web.delete("/api/v1/helmets/{id}/observation", person(observing.end)),
-        web.get("/api/v1/helmets/{id}/samples", person(observing.samples), allow_head=False),
+        web.post("/api/v1/helmets/{id}/observation", supervisor(observing.begin)),
+        web.delete("/api/v1/helmets/{id}/observation", supervisor(observing.end)),
+        web.get("/api/v1/helmets/{id}/samples", supervisor(observing.samples), allow_head=False),
         web.get("/api/v1/escalation", person(telling.show_escalation)),
         web.get("/api/v1/deliveries", person(telling.show_told)),
         web.get("/api/v1/channels", person(telling.show_channels)),
-        web.post("/api/v1/channels/{name}/test", person(telling.test_channel)),
+        web.post("/api/v1/channels/{name}/test", supervisor(telling.test_channel)),
         web.get("/api/v1/feed", person(serving.feed), allow_head=False),
         web.get("/api/v1/openapi.json", anyone(serving.show_openapi)),
         web.get("/api/v1/docs", anyone(serving.show_docs)),

@@ -6,8 +6,9 @@ from functools import partial
 from aiohttp import web
 
 from web import wire
-from web.access import COOKIE, address, over_https
-from web.accounts import Accounts, Person, normal
+from web.access import COOKIE
+from web.accounts import Accounts, Person, Role, normal
+from web.peer import address, over_https
 from web.problems import PERSON_BODY_MAX, Problem, read_body
 from web.state import Desk
 
@@ -24,12 +25,12 @@ async def sign_in(request: web.Request, desk: Desk) -> web.Response:
             headers={"Retry-After": str(math.ceil(wait_s))},
         )
     account = await desk.people(lambda accounts: accounts.secret(name))
-    if not await desk.verify(account[2] if account else None, given.password) or account is None:
+    if not await desk.verify(account[3] if account else None, given.password) or account is None:
         raise Problem(401, "The name or the password is wrong.")
     desk.throttle.succeeded(name, peer)
     expires_us = now_us + round(desk.config.web.session_h * 3600e6)
     token = await desk.people(lambda accounts: accounts.open_session(account[0], expires_us, now_us))
-    response = web.json_response(_session(desk, account[0], account[1]))
+    response = web.json_response(_session(desk, *account[:3]))
     response.set_cookie(
         COOKIE,
         token,
@@ -44,7 +45,7 @@ async def sign_in(request: web.Request, desk: Desk) -> web.Response:
 
 async def who(_request: web.Request, desk: Desk, by: Person) -> web.Response:
     """Says who is signed in."""
-    return web.json_response(_session(desk, by.name, by.display_name))
+    return web.json_response(_session(desk, by.name, by.display_name, by.role))
 
 
 async def sign_out(_request: web.Request, desk: Desk, by: Person) -> web.Response:
@@ -56,11 +57,12 @@ async def sign_out(_request: web.Request, desk: Desk, by: Person) -> web.Respons
     return response
 
 
-def _session(desk: Desk, name: str, display_name: str) -> dict[str, str]:
+def _session(desk: Desk, name: str, display_name: str, role: Role) -> dict[str, str]:
     given = desk.config.web
     return {
         "name": name,
         "display_name": display_name,
+        "role": role,
         "tiles_url": given.tiles_url,
         "tiles_datum": given.tiles_datum,
         "tiles_attribution": given.tiles_attribution,

@@ -20,6 +20,7 @@ from alerts.database import BookError, claim
 from alerts.dispatch import Dispatcher
 from alerts.escalation import Storm
 from alerts.faults import Faults
+from alerts.messages import Messages
 from alerts.model import Change
 from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
@@ -31,9 +32,9 @@ from core import metrics
 from core.clock import Clock
 from core.config import Config
 from web.accounts import Accounts, verify
+from web.audit import Audit
 from web.feed import LEDGERS_MAX, Beginning, Hub
 from web.fleet import Fleet
-from web.prompts import Prompts
 from web.register_trail import RegisterTrail
 from web.registers import Registers
 from web.throttle import Throttle
@@ -75,7 +76,6 @@ class Desk:
         self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
         self.silences: list[Silence] = []
         """Those that last."""
-        self.prompts = Prompts()
         self._forgotten_us = 0
         self._due: list[Notice] = []
         """Notices that the outbox has not taken yet."""
@@ -98,12 +98,14 @@ class Desk:
             self._silences = Silences(path)
             self._trail = RegisterTrail(path)
             self._retention = Retention(path)
+            self._audit = Audit(path)
+            self._messages = Messages(path)
         except BookError:
             os.close(self._claim)
             raise
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}")
-            for name in ("write", "read", "accounts")
+            for name in ("write", "read", "accounts", "files")
         }
         self.pack_key = self._book.key("pack")
         self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
@@ -119,6 +121,8 @@ class Desk:
             self._silences,
             self._trail,
             self._retention,
+            self._audit,
+            self._messages,
             self._outbox,
             self._reader,
             self._book,
@@ -163,6 +167,16 @@ class Desk:
         found = await loop.run_in_executor(self._threads["write"], lambda: work(self._trail))
         await self._reread()
         return found
+
+    async def audit(self, work: Callable[[Audit], T]) -> T:
+        """Does something with the trail of who took what out."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["write"], lambda: work(self._audit))
+
+    async def messages(self, work: Callable[[Messages], T]) -> T:
+        """Does something with the messages to helmets."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads["write"], lambda: work(self._messages))
 
     async def _hush(self) -> None:
         now_us = self.clock.now_us()
@@ -241,8 +255,10 @@ class Desk:
 
     async def _reread(self) -> None:
         """Takes the files of riders and places as they are now, where they have changed and can be used."""
-        if await asyncio.to_thread(self.registers.reread):
-            riders, loop = self.registers.riders, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        # Not in asyncio's own threads: name look-ups that hang may hold all of those.
+        if await loop.run_in_executor(self._threads["files"], self.registers.reread):
+            riders = self.registers.riders
             await loop.run_in_executor(self._threads["write"], lambda: self._book.know(riders))
 
     async def _forget(self, now_us: int) -> None:
@@ -253,7 +269,7 @@ class Desk:
         before_us, loop = now_us - round(days * DAY_US), asyncio.get_running_loop()
         forgotten = await loop.run_in_executor(self._threads["write"], lambda: self._retention.age(before_us))
         metrics.FORGOTTEN.inc(forgotten)
-        if not forgotten:
+        if not forgotten and not self._retention.owed:
             self._forgotten_us = now_us + HOUR_US
 
     async def _notify(self, now_us: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from night_shift import Shift
 
-from alerts.model import Alert, Rider
+from alerts.model import Alert, Resolution, Rider
 from alerts.silences import Scope, Silence, Silences, silenceable, until_us
 from core.model import Detection, Kind, Stage
 
@@ -143,3 +143,27 @@ def test_silences_outlive_the_desk_and_end_once(tmp_path: Path) -> None:
     assert not ended.lasts(START_US + MINUTE_US)
     assert again.end("gone", "李明", START_US) is None
     again.close()
+
+
+def test_whoever_was_called_before_a_silence_began_learns_how_it_went_on(shift: Shift) -> None:
+    shift.tell(shift.detect(small()))
+    shift.at(2)
+    shift.watch.silence([silence()])
+    shift.at(3)
+    shift.tell(shift.take("王芳"))
+    shift.at(5)
+    shift.tell(shift.book.resolve("crash", "王芳", Resolution.UNHURT, "", shift.clock.now_us()))
+    shift.at(7)
+    assert [line.split()[1] for line in shift.told()] == ["opened", "acknowledged", "resolved"]
+
+
+def test_who_took_it_is_no_news_to_those_whom_a_silence_kept_from_being_called(shift: Shift) -> None:
+    shift.watch.silence([silence()])
+    shift.tell(shift.detect(small()))
+    shift.at(2)
+    shift.tell(shift.take("王芳"))
+    shift.watch.silence([])
+    shift.at(4)
+    shift.tell(shift.book.resolve("crash", "王芳", Resolution.UNHURT, "", shift.clock.now_us()))
+    shift.at(6)
+    assert shift.told() == []

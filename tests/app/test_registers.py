@@ -1,5 +1,6 @@
 """`helmetwatch import` and `helmetwatch forget`, as an operator says them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from alerts.book import Book
 from alerts.model import Resolution, Rider
 from alerts.reader import Reader
 from app.cli import main
-from core.model import Detection, Kind, Stage
+from core.model import Detection, HelmetEvent, Kind, Stage
 
 HEADER = "helmet,name,phone\n"
 NOW_US = 1_700_000_000_000_000
@@ -115,3 +116,57 @@ def test_a_rider_is_forgotten_by_name_and_number(folder: Path) -> None:
     book.close()
     done = say(folder, "forget", "李四", "--phone", "2")
     assert (done.exit_code, done.output) == (0, "0 alerts have been forgotten\n")
+
+
+def test_the_owner_and_the_mode_of_the_replaced_file_stay_and_what_a_link_leads_to_is_replaced(
+    folder: Path,
+) -> None:
+    real, link = folder / "real.csv", folder / "riders.csv"
+    real.write_text(HEADER)
+    real.chmod(0o640)
+    link.symlink_to(real)
+    if os.geteuid() == 0:
+        os.chown(real, 4711, 4712)
+    owner = (real.stat().st_uid, real.stat().st_gid)
+    assert say(folder, "import", "riders", given(folder, HEADER + "SF-1,张三,1\n")).exit_code == 0
+    assert link.is_symlink()
+    assert (real.stat().st_uid, real.stat().st_gid) == owner
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert "张三" in real.read_text(encoding="utf-8")
+
+
+def test_a_first_file_belongs_to_whoever_the_alert_book_belongs_to(folder: Path) -> None:
+    Book(folder / "alerts.db", 30.0).close()
+    if os.geteuid() == 0:  # as under sudo
+        os.chown(folder / "alerts.db", 4711, 4712)
+    assert say(folder, "import", "riders", given(folder, HEADER + "SF-1,张三,1\n")).exit_code == 0
+    made, book = (folder / "riders.csv").stat(), (folder / "alerts.db").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (book.st_uid, book.st_gid, 0o600)
+
+
+def test_text_and_name_are_on_the_disk_before_the_command_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert say(folder, "import", "riders", given(folder, HEADER + "SF-1,张三,1\n")).exit_code == 0
+    assert synced == [str(folder / ".riders.csv.new"), str(folder)]
+
+
+def test_a_rider_without_an_alert_is_forgotten_by_the_helmet_of_the_riders_file(folder: Path) -> None:
+    say(folder, "import", "riders", given(folder, HEADER + "SF-1,张三,1\n"))
+    book = Book(folder / "alerts.db", 30.0)
+    book.take_events([HelmetEvent("SF-1", "ok", NOW_US, NOW_US)], NOW_US)
+    done = say(folder, "forget", "张三", "--phone", "1")
+    assert (done.exit_code, done.output.splitlines()[1]) == (
+        0,
+        "helmets of 张三, for the telemetry (helmetwatch forget-telemetry): SF-1",
+    )
+    book.close()
+    assert b"SF-1" not in (folder / "alerts.db").read_bytes()

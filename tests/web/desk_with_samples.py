@@ -21,7 +21,7 @@ import numpy as np
 from core.clock import SystemClock
 from core.config import Config
 from core.model import Detection, HelmetReport, Kind, Position, Stage, Trace, WorkerReport, Worn
-from web.accounts import add_account
+from web.accounts import Role, add_account
 from web.desk import run
 
 CENTRE = (22.5431, 114.0579)
@@ -247,7 +247,10 @@ async def main() -> None:
         config = Config.model_validate(
             {"alerts": {"path": str(book), "riders_file": str(riders)}, "web": {"port": given.port}}
         )
-        passwords = {"demo": add_account(book, "demo", "王芳"), "li": add_account(book, "li", "李明")}
+        passwords = {
+            "demo": add_account(book, "demo", "王芳", Role.SUPERVISOR),
+            "li": add_account(book, "li", "李明", Role.SUPERVISOR),
+        }
         listening: asyncio.Queue[str] = asyncio.Queue()
         desk = asyncio.create_task(run(config, SystemClock(), TOKEN, listening=listening.put_nowait))
         started = asyncio.create_task(listening.get())

@@ -16,7 +16,7 @@ import aiohttp
 from core.clock import ManualClock
 from core.config import Config
 from core.model import Detection, HelmetReport, Kind, Stage, WorkerReport, Worn
-from web.accounts import add_account
+from web.accounts import Role, add_account
 from web.desk import run
 
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -185,11 +185,11 @@ async def desk(
 
 @functools.cache
 def book_with_people() -> tuple[bytes, dict[str, str]]:
-    """An alert book with two accounts, and their passwords. Made once: hashing is slow on purpose."""
+    """An alert book with two supervisors, and their passwords. Made once: hashing is slow on purpose."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "alerts.db"
         people = {"wang": "王芳", "li": "李明"}
-        passwords = {key: add_account(path, key, shown) for key, shown in people.items()}
+        passwords = {key: add_account(path, key, shown, Role.SUPERVISOR) for key, shown in people.items()}
         return path.read_bytes(), passwords
 
 

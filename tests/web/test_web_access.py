@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from core.clock import ManualClock
 from core.config import Config, ConfigError
-from web.accounts import AccountError, Accounts, add_account
+from web.accounts import AccountError, Accounts, Role, add_account
 from web.desk import make_app
 
 ANYONE = {
@@ -65,6 +65,7 @@ async def test_signing_in_names_the_person_and_signing_out_ends_it(desk: Running
         assert await answer.json() == {
             "name": "wang",
             "display_name": "王芳",
+            "role": "supervisor",
             "tiles_url": "",
             "tiles_datum": "wgs84",
             "tiles_attribution": "",
@@ -258,7 +259,7 @@ def test_names_are_unique_printable_and_never_a_machine(tmp_path) -> None:
 
 def test_a_renewed_password_signs_out_everywhere(tmp_path) -> None:
     accounts = Accounts(tmp_path / "alerts.db")
-    first = accounts.add("wang", "王芳")
+    first = accounts.add("wang", "王芳", Role.OPERATOR)
     token = accounts.open_session("wang", START_US + 1, START_US)
     assert accounts.person(token, START_US) is not None
     assert accounts.renew("wang") != first

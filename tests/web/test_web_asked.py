@@ -15,7 +15,6 @@ from app.stack import running
 from app.watch import Watcher
 from core.model import HelmetEvent, HelmetReport, Worn
 from ingest.codec import encode_event, topic
-from web.prompts import KEPT_US, Message, Prompts
 
 RIDERS = "helmet,name,phone,first_aid\nSF-000001,张三,1,no\nSF-000002,李四,2,yes\n"
 
@@ -84,19 +83,6 @@ def _say_where(url: str, token: str, helmet: HelmetReport) -> None:
     )
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         assert answer.status == 200
-
-
-def test_a_message_waits_until_a_worker_says_that_it_sent_it_and_not_for_ever() -> None:
-    prompts = Prompts()
-    prompts.add(Message("a", "SF-1", "come", 0))
-    prompts.add(Message("a", "SF-1", "come", 0))
-    prompts.add(Message("b", "SF-2", "come", 0))
-    assert [each.id for each in prompts.waiting(1)] == ["a", "b"]
-    prompts.sent(["a", "unknown"])
-    assert [each.id for each in prompts.waiting(2)] == ["b"]
-    assert (prompts.state("a", 3), prompts.state("b", 3), prompts.state("c", 3)) == ("sent", "waiting", None)
-    assert prompts.waiting(KEPT_US) == []
-    assert (prompts.state("a", KEPT_US), prompts.state("b", KEPT_US)) == ("sent", None)
 
 
 def test_distance_and_direction_are_those_of_the_map() -> None:

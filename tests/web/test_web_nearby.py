@@ -2,12 +2,13 @@
 
 import asyncio
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from running_desk import START_US, Running, book_with_people, desk, detection, helmet, report
 
 from core.clock import ManualClock
-from core.model import Position
+from core.model import Position, Stage
 
 RIDERS = "helmet,name,phone,first_aid\nSF-000001,张三,1,yes\nSF-000002,李四,2,yes\nSF-000003,王五,3,no\nSF-000004,赵六,4,yes\n"
 PLACES = "kind,name,lat_deg,lon_deg,phone,note\naed,地铁站,22.501,114.0,,站厅\nstation,驿站,22.53,114.0,0755,\nstation,远,23,114,,\n"
@@ -78,5 +79,49 @@ def test_trained_riders_stations_and_aeds_are_ranked_by_distance_and_what_they_s
             files = {"riders_file": str(folder / "riders.csv"), "places_file": str(folder / "places.csv")}
             async with desk(folder, ManualClock(START_US), passwords, alerts=files) as running:
                 await story(running)
+
+    asyncio.run(whole())
+
+
+def test_a_desk_that_restarts_forgets_no_message_and_repeats_none_that_went_out() -> None:
+    async def told(running: Running, *prompted: str) -> list[str]:
+        body = asdict(report(helmet("SF-000002"))) | {"prompted": list(prompted)}
+        async with running.worker.post("/api/v1/report", json=body) as answer:
+            return [each["id"] for each in (await answer.json())["prompts"]]
+
+    async def shown(running: Running) -> str | None:
+        async with (await running.person()).get("/api/v1/alerts/crash/nearby") as answer:
+            (helper,) = (await answer.json())["helpers"]
+            return helper["prompt"]
+
+    async def ask(running: Running) -> None:
+        body = {"helper": "rider:SF-000002", "status": "asked"}
+        person = await running.person()
+        assert (await person.post("/api/v1/alerts/crash/help", json=body)).status == 200
+
+    async def whole() -> None:
+        book, passwords = book_with_people()
+        with tempfile.TemporaryDirectory() as name:
+            folder, clock = Path(name), ManualClock(START_US)
+            (folder / "alerts.db").write_bytes(book)
+            (folder / "riders.csv").write_text(RIDERS, "utf-8")
+            files = {"riders_file": str(folder / "riders.csv")}
+            async with desk(folder, clock, passwords, alerts=files) as running:
+                await running.tell(detection(stage=Stage.CONFIRMED, position=Position(22.5, 114.0, 5.0, 1.0)))
+                await ask(running)
+            async with desk(folder, clock, passwords, alerts=files) as running:
+                (id_,) = await told(running)
+                assert await shown(running) == "waiting"
+                assert await told(running) == [id_], "until a worker says that it went out"
+                assert await told(running, id_, "unknown") == []
+                assert await shown(running) == "sent"
+            async with desk(folder, clock, passwords, alerts=files) as running:
+                assert await told(running) == []
+                assert await shown(running) == "sent"
+                await ask(running)
+                clock.advance(120)
+            async with desk(folder, clock, passwords, alerts=files) as running:
+                assert await told(running) == [], "too late for a call for help"
+                assert await shown(running) == "expired"
 
     asyncio.run(whole())

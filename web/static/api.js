@@ -44,6 +44,7 @@ export const getRegisters = () => call("GET", "/registers");
 // `given`: {file in base64, add}, and to replace `of` of the preview.
 export const previewRegister = (what, given) => call("POST", `/registers/${what}/preview`, given);
 export const replaceRegister = (what, given) => call("POST", `/registers/${what}`, given);
+export const getAudit = (query) => call("GET", `/audit?${new URLSearchParams(query)}`);
 export const getPlaces = () => call("GET", "/places");
 export const getPeople = () => call("GET", "/people");
 export const getHandover = () => call("GET", "/handover");

@@ -7,7 +7,9 @@ import { confirm } from "./dialogs.js";
 import { plan } from "./escalation.js";
 import { line } from "./ledger.js";
 import { TEST, ageOf } from "./pieces.js";
+import { AuditTrail } from "./audit.js";
 import { Registers } from "./registers.js";
+import { forSupervisors, supervises } from "./role.js";
 import { Silences } from "./silences.js";
 
 export class Channels {
@@ -15,7 +17,8 @@ export class Channels {
   #results = new Map();
   #list = h("ul", { class: "channels" });
   #silences;
-  #registers = new Registers();
+  #registers;
+  #audit = new AuditTrail();
   #drilled = h("p", { role: "status" });
   #all = h("button", { type: "button", class: "act", id: "test-all", onclick: () => this.#testAll() });
   root = h("section", { class: "view channels-view", id: "channels", hidden: true });
@@ -23,22 +26,25 @@ export class Channels {
   constructor(store) {
     this.#store = store;
     this.#silences = new Silences(store);
+    this.#registers = new Registers(store);
     store.addEventListener("deliveries", () => this.root.hidden || this.#show());
   }
 
   show() {
     this.root.setAttribute("aria-label", t("channels"));
     this.#all.textContent = t("test_all");
+    const may = supervises(this.#store);
     this.root.replaceChildren(
       h("div", { class: "view-head" }, h("h1", {}, t("channels")), this.#all),
-      h("p", { class: "muted" }, t("test_hint")), this.#list,
+      may ? h("p", { class: "muted" }, t("test_hint")) : forSupervisors(), this.#list,
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
-        h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
-          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))), this.#drilled),
-      this.#silences.root, this.#registers.root, h("section", { class: "card", id: "plan" }, plan()));
+        may ? h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
+          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))) : forSupervisors(), this.#drilled),
+      this.#silences.root, this.#registers.root, may ? this.#audit.root : "", h("section", { class: "card", id: "plan" }, plan()));
     this.#silences.render();
     this.#show();
     this.#registers.render();
+    if (may) this.#audit.render();
   }
 
   #severity() {
@@ -60,7 +66,7 @@ export class Channels {
 
   #show() {
     const { channels } = this.#store;
-    this.#all.hidden = channels.length < 2;
+    this.#all.hidden = channels.length < 2 || !supervises(this.#store);
     // A button that is rebuilt between press and release loses the click: rows are made once and then filled.
     const have = new Map([...this.#list.children].map((node) => [node.dataset.channel, node]));
     this.#list.replaceChildren(...channels.map((channel) => {
@@ -76,7 +82,7 @@ export class Channels {
 
   #make(name) {
     return h("li", { "data-channel": name }, h("div", { class: "channel-words" }),
-      h("button", { type: "button", class: "act", "data-test": name, onclick: () => this.#test(name) }), h("ul", { class: "channel-result", role: "status" }));
+      h("button", { type: "button", class: "act", "data-test": name, disabled: !supervises(this.#store), onclick: () => this.#test(name) }), h("ul", { class: "channel-result", role: "status" }));
   }
 
   #result(name) {

@@ -8,7 +8,7 @@ import { FleetMap } from "./fleet.js";
 import { Handover } from "./handover.js";
 import { Health } from "./health.js";
 import { History } from "./history.js";
-import { t } from "./i18n.js";
+import { t, term } from "./i18n.js";
 import { Incident } from "./incident.js";
 import { listenKeys } from "./keys.js";
 import { FILTERS, Queue } from "./queue.js";
@@ -96,6 +96,7 @@ export class Desk {
 
   tick() {
     this.banner.tick();
+    this.views.handover.tick();
     this.#root.dataset.sound = this.#given.siren.state;
     if (this.#sound.dataset.state !== this.#given.siren.state) this.#showSound();
   }
@@ -153,7 +154,7 @@ export class Desk {
           Object.keys(this.views).map((name) => tab(name, t(name), { view: name, alert: null }))),
         this.#sound,
         h("span", { class: "spacer" }),
-        h("span", { class: "person" }, t("signed_in", { name: store.me.display_name })),
+        h("span", { class: "person" }, t("signed_in", { name: store.me.display_name }), h("span", { class: "role" }, ` · ${term("role", store.me.role)}`)),
         h("button", { type: "button", class: "small", id: "language", onclick: language }, t("language")),
         h("button", { type: "button", class: "small", id: "theme", title: t("theme"), "aria-label": t("theme"), onclick: () => { toggleTheme(); this.render(); } }, "◐"),
         h("button", { type: "button", class: "small", id: "help", title: t("help"), "aria-label": t("help"), onclick: () => this.showKeys() }, "?"),

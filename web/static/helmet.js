@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, ticking, toast } from "./dom.js";
 import { known, t, term } from "./i18n.js";
+import { forSupervisors, supervises } from "./role.js";
 import { clock, now_us, span } from "./time.js";
 
 const FOR_S = 7200;
@@ -33,7 +34,7 @@ export function showHelmet(store, name, ride, find) {
     dialog.remove();
   });
   show();
-  showObservation(observed, name);
+  showObservation(observed, name, supervises(store));
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -50,7 +51,8 @@ function rows(helmet, state) {
   ].flat();
 }
 
-async function showObservation(box, name) {
+// `may`: whether this account may change that and take the samples.
+async function showObservation(box, name, may) {
   const ask = async (request) => {
     try {
       fill(await request());
@@ -64,13 +66,13 @@ async function showObservation(box, name) {
     box.replaceChildren(
       h("p", { class: "muted" }, t("observe_hint")),
       until_us ? h("p", { class: "warn" }, ticking(() => t("observed_left", { span: span((until_us - now_us()) / 1e6), by: last.by }))) : "",
-      h("div", { class: "observe-acts" },
+      may ? h("div", { class: "observe-acts" },
         h("button", { type: "button", class: "act", name: "observe", onclick: () => ask(() => api.observe(name, FOR_S)) }, t(until_us ? "observe_longer" : "observe")),
         until_us && h("button", { type: "button", class: "act", name: "unobserve", onclick: () => ask(async () => { await api.endObservation(name); return api.getObservation(name); }) }, t("observe_end")),
-        h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))),
+        h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))) : forSupervisors(),
       trail.length ? h("ol", { class: "entries" }, trail.slice(0, 5).map((entry) => h("li", {}, h("time", {}, clock(entry.at_us)), " ", h("span", { class: "actor" }, entry.by), " ",
         entry.until_us > entry.at_us ? t("observed_until", { clock: clock(entry.until_us) }) : t("observed_ended")))) : "");
-    if (had) box.querySelector("button").focus();
+    if (had) box.querySelector("button")?.focus();
   };
   await ask(() => api.getObservation(name));
 }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { h, toast } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { reason, severityBadge, tags, who } from "./pieces.js";
+import { supervises } from "./role.js";
 import { clock, delay } from "./time.js";
 
 const PAGE = 50;
@@ -63,7 +64,7 @@ export class History {
     this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, wanted[name] ?? "")),
       h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
       h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
-      this.#csv, h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
+      supervises(this.#store) ? this.#csv : h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only")), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
     this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#fold(), this.#form, this.#note),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));

@@ -4,17 +4,23 @@
 import * as api from "./api.js";
 import { h, toast } from "./dom.js";
 import { t } from "./i18n.js";
+import { forSupervisors, supervises } from "./role.js";
 import { clock } from "./time.js";
 
 const LARGEST = 8_000_000;
 const LINES = [["added", "＋"], ["changed", "≠"], ["gone", "－"]];
 
 export class Registers {
+  #store;
   #shown = null; // {what, file, add, of} of the preview on the page; only that one can be taken into use.
   #state = h("div", {});
   #form = h("form", { class: "silence-form register-form", onsubmit: (event) => this.#submit(event), oninput: () => this.#forget() });
   #preview = h("div", { role: "status", class: "register-preview" });
   root = h("section", { class: "card", id: "registers" }, this.#state, this.#form, this.#preview);
+
+  constructor(store) {
+    this.#store = store;
+  }
 
   // To be called when the page is shown, or speaks another language.
   async render() {
@@ -30,6 +36,7 @@ export class Registers {
       faultList(found),
       found.trail.length ? h("ul", { class: "brief" }, found.trail.map((each) => h("li", {}, h("span", {}, clock(each.at_us)), " ", h("b", {}, each.by), " ",
         `${t(`register.${each.what}`)}: ${counts(each)}`))) : "");
+    if (!supervises(this.#store)) return this.root.replaceChildren(this.#state, forSupervisors());
     this.#form.hidden = found.files.length === 0;
     this.#form.replaceChildren(
       h("label", {}, h("span", {}, t("register_what")), h("select", { name: "what" }, found.files.map((what) => h("option", { value: what }, t(`register.${what}`))))),

@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { h, ticking, toast } from "./dom.js";
 import { t } from "./i18n.js";
+import { forSupervisors, supervises } from "./role.js";
 import { clock, now_us, span } from "./time.js";
 
 const MINUTES = [30, 60, 240, 480, 1440, 10080];
@@ -32,6 +33,10 @@ export class Silences {
   render() {
     this.#title.textContent = t("silences");
     this.#hint.textContent = t("silences_hint");
+    if (!supervises(this.#store)) {
+      this.#form.replaceChildren(forSupervisors());
+      return this.#show();
+    }
     const choice = (name, values) => h("label", {}, h("span", {}, t(`field.${name}`)), h("select", { name }, h("option", { value: "" }, t("any")), values.map((value) => h("option", { value }, value))));
     const cities = this.#store.placeNames("cities"), stations = this.#store.placeNames("stations");
     this.#form.replaceChildren(
@@ -116,7 +121,7 @@ export class Silences {
       h("b", {}, [each.city, each.station, each.helmets.join(t("comma"))].filter(Boolean).join(" · ")), h("span", {}, each.reason),
       h("span", { class: "muted" }, t("silence_by", { by: each.by, clock: clock(each.from_us) })),
       ticking(() => t("silence_left", { span: span((each.until_us - now_us()) / 1e6) }), { class: "warn" }),
-      h("button", { type: "button", class: "small", onclick: () => this.#end(each.id) }, t("silence_end"))))
+      supervises(this.#store) && h("button", { type: "button", class: "small", onclick: () => this.#end(each.id) }, t("silence_end"))))
       : [h("li", { class: "muted" }, t("silences_none"))]));
   }
 }

@@ -1,0 +1,64 @@
+"""Who took what out of the desk, and who was refused what. A table of the alert book's file, append-only.
+
+Forgetting a rider or a time reaches it as it reaches everything else (`alerts.retention`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerts.database import connect, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the trail."""
+
+    seq: int
+    at_us: int
+    by: str
+    """Display name of a person."""
+    address: str
+    """Network address the request came from."""
+    what: str
+    """`history`, `pack`, `samples`, `preview` (of a file of riders or places); `refused`."""
+    detail: dict[str, str]
+    """Which part of it: the filters, the alert, the helmet; of a refusal which address."""
+    rows: int | None
+    """How many alerts, samples or lines were given out; None where nothing was."""
+
+
+class Audit:
+    """The table `audit`. Use it from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def add(
+        self, now_us: int, by: str, address: str, what: str, detail: Mapping[str, str], rows: int | None
+    ) -> None:
+        """Writes one line down, durably: what it is about comes after."""
+        # An address may hold halves of characters, which the file cannot.
+        text = json.dumps(dict(detail), ensure_ascii=False).encode(errors="replace").decode()
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO audit (at_us, actor, address, what, detail, rows) VALUES (?, ?, ?, ?, ?, ?)",
+                (now_us, by, address, what, text, rows),
+            )
+
+    def newest(self, limit: int, before: int | None) -> list[Line]:
+        """The last lines, newest first; `before` is the `seq` of the last one of the page before."""
+        found = self._db.execute(
+            "SELECT seq, at_us, actor, address, what, detail, rows FROM audit WHERE seq < ? "
+            "ORDER BY seq DESC LIMIT ?",
+            (2**62 if before is None else before, limit),
+        ).fetchall()
+        return [
+            Line(seq, at_us, by, address, what, json.loads(detail), rows)
+            for seq, at_us, by, address, what, detail, rows in found
+        ]
