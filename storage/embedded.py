@@ -53,7 +53,8 @@ class EmbeddedStore:
             # Only where it is missing: closing any descriptor of a file gives up this process's locks on it.
             if not self._path.exists():
                 os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            self._path.chmod(0o600)
+            if self._path.stat().st_mode & 0o777 != 0o600:
+                self._path.chmod(0o600)
             self._writer = self._connect()
             self._reader = self._connect()
         except (OSError, sqlite3.Error) as error:
@@ -70,9 +71,13 @@ class EmbeddedStore:
         db.execute("PRAGMA journal_mode = WAL")
         # The journal forgets rows once they are accepted here, so an accepted row must outlive a power cut.
         db.execute("PRAGMA synchronous = FULL")
+        # Only what is missing: whoever opens the store to read must not wait for whoever writes.
+        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for table in _TABLES.values():
-            db.execute(table.create)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if table.name not in there:
+                db.execute(table.create)
+        if not version:
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         return db
 
     def write(self, rows: npt.NDArray[np.void]) -> Outcome:

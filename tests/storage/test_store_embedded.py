@@ -44,6 +44,36 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_store_that_is_there_is_opened_and_read_while_another_process_writes(tmp_path: Path) -> None:
+    """The desk opens it for each question about samples; it must neither wait for the worker nor write."""
+    path = tmp_path / "telemetry.db"
+    store = opened(path)
+    store.write(raw_samples(b"SF-1"))
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    before = [file.read_bytes() for file in (path, path.with_name("telemetry.db-wal"))]
+    began = time.monotonic()
+    other = opened(path)
+    assert len(other.samples("SF-1", *FOREVER)) == 100
+    assert time.monotonic() - began < 1.5, "2 s is how long a connection waits for a lock"
+    assert [file.read_bytes() for file in (path, path.with_name("telemetry.db-wal"))] == before
+    other.close()
+    writer.execute("ROLLBACK")
+    writer.close()
+    store.close()
+
+
+def test_a_table_that_an_older_store_has_not_got_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.db"
+    opened(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE samples")
+    store = opened(path)
+    store.write(raw_samples(b"SF-1"))
+    assert len(store.samples("SF-1", *FOREVER)) == 100
+    store.close()
+
+
 READER = """
 import sqlite3, sys
 db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
