@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from core import yaml_file
+from core.config_channels import Alertmanager as Alertmanager
+from core.config_channels import Apprise as Apprise
+from core.config_channels import Channel as Channel
+from core.config_channels import Mail as Mail
+from core.config_channels import Robot as Robot
+from core.config_channels import Webhook as Webhook
+from core.section import Port as Port
+from core.section import Section as Section
 from core.yaml_file import ConfigError as ConfigError
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and an unknown key is a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Tls(Section):
@@ -179,83 +179,6 @@ class Storage(Section):
     """Most rows in one write; building a larger one holds up what comes in meanwhile."""
     drain_factor: Annotated[float, Field(ge=2, le=100)] = 3.0
     """A backlog goes at most so many times as fast as rows come in, plus 2,000 rows a second."""
-
-
-ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-
-
-class Robot(Section):
-    """A group robot of DingTalk, WeCom or Feishu."""
-
-    name: ChannelName
-    """Name of the channel in the ledger, in policies and in the variables that hold its secrets."""
-    kind: Literal["dingtalk", "wecom", "feishu"]
-    """Whose robot it is."""
-    url_file: str = ""
-    """File with the robot's webhook address, itself a secret; HELMETWATCH_CHANNEL_NAME_URL comes first."""
-    secret_file: str = ""
-    """File with the signing secret; HELMETWATCH_CHANNEL_NAME_SECRET comes first; WeCom has none."""
-
-
-class Mail(Section):
-    """E-mail by SMTP."""
-
-    name: ChannelName
-    """Name of the channel."""
-    kind: Literal["smtp"]
-    """E-mail."""
-    host: str
-    """Mail server."""
-    port: Port = 587
-    """Port of the mail server."""
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    """How the way to the mail server is encrypted; none is for a server on this machine."""
-    username: str = ""
-    """Name to sign in with; empty means without."""
-    secret_file: str = ""
-    """File with the password; HELMETWATCH_CHANNEL_NAME_SECRET comes first."""
-    sender: str
-    """Address the mails come from."""
-    to: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Addresses that get every mail of this channel, beside the people a policy names."""
-
-
-class Webhook(Section):
-    """Signed CloudEvents to an address of yours: gateways for SMS and voice, pagers, work orders."""
-
-    name: ChannelName
-    """Name of the channel."""
-    kind: Literal["webhook"]
-    """A webhook."""
-    url: Annotated[str, Field(pattern=r"^https?://")]
-    """Address that takes the events."""
-    secret_file: str = ""
-    """File with the signing secret, 16 characters or more; HELMETWATCH_CHANNEL_NAME_SECRET comes first."""
-
-
-class Alertmanager(Section):
-    """Prometheus Alertmanager, by its API v2."""
-
-    name: ChannelName
-    """Name of the channel."""
-    kind: Literal["alertmanager"]
-    """Alertmanager."""
-    url: Annotated[str, Field(pattern=r"^https?://")]
-    """Address of the server, without /api/v2."""
-
-
-class Apprise(Section):
-    """Any of the services that the library apprise knows (the extra `helmetwatch[apprise]`)."""
-
-    name: ChannelName
-    """Name of the channel."""
-    kind: Literal["apprise"]
-    """Apprise: never the only way of a critical alert, as it does not see what a service answers."""
-    url_file: str = ""
-    """File with apprise's addresses, one a line, themselves secrets; HELMETWATCH_CHANNEL_NAME_URL comes first."""
-
-
-Channel = Annotated[Robot | Mail | Webhook | Alertmanager | Apprise, Field(discriminator="kind")]
 
 
 class Alerts(Section):

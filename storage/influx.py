@@ -18,10 +18,9 @@ from influxdb_client.service.write_service import WriteService
 from core import config
 from core.model import TELEMETRY
 from storage import SAMPLES, UNSTORABLE, Outcome, StoreError, unstorable
-from storage.lines import MEASUREMENTS, floats, integers, lines
+from storage.influxql import Reader, Series, quoted
+from storage.lines import MEASUREMENTS, lines
 
-_PAGE = 10000
-_NS_MAX = 2**63 - 1
 _ZIP_LEVEL = 1
 """Not the client's own zipping, whose level 9 takes six times the processor time for a seventh less."""
 _FIRST, _LAST = "1677-09-21T00:12:44Z", "2262-04-11T23:47:16Z"
@@ -33,11 +32,6 @@ _REJECTIONS_MAX = 64
 def _inside(text: str) -> str:
     """Text between double quotes."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _quoted(text: str) -> str:
-    """Text as a string of InfluxQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _all_too_old(fault: str, count: int) -> bool:
@@ -77,6 +71,7 @@ class InfluxStore:
             timeout=round(server.timeout_s * 1000),
         )
         self._writer = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
+        self._reader = Reader(self._query)
 
     def write(self, rows: npt.NDArray[np.void]) -> Outcome:
         """Stores rows in batches.
@@ -159,9 +154,7 @@ class InfluxStore:
     def _hidden(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
 
-    def _query(
-        self, dtype: np.dtype[np.void], influxql: str, method: str = "GET"
-    ) -> Iterator[tuple[list[str], list[list[Any]]]]:
+    def _query(self, dtype: np.dtype[np.void], influxql: str, method: str = "GET") -> Series:
         """The series of the answer, all of the dtype's measurement: names of the columns, and rows."""
         database, _, policy = self._buckets[dtype].partition("/")
         parameters = [("db", database), ("epoch", "ns"), ("q", influxql)]
@@ -188,70 +181,19 @@ class InfluxStore:
 
     def read(self, helmet: str, start_us: int, end_us: int, limit: int = 10000) -> npt.NDArray[np.void]:
         """The first `limit` rows of one helmet with start_us <= t_us < end_us, by time."""
-        return self._rows(TELEMETRY, helmet, start_us, end_us, limit)
+        return self._reader.rows(TELEMETRY, helmet, start_us, end_us, limit)
 
     def samples(self, helmet: str, start_us: int, end_us: int, limit: int = 100000) -> npt.NDArray[np.void]:
         """The first `limit` raw samples of one helmet with start_us <= t_us < end_us, by time."""
-        return self._rows(SAMPLES, helmet, start_us, end_us, limit)
-
-    def _rows(
-        self, dtype: np.dtype[np.void], helmet: str, start_us: int, end_us: int, limit: int
-    ) -> npt.NDArray[np.void]:
-        fields = [*integers(dtype), *floats(dtype)]
-        pages = list(self._pages(dtype, helmet, fields, start_us, end_us, limit))
-        out = np.zeros(sum(len(page["time"]) for page in pages), dtype=dtype)
-        at = 0
-        for page in pages:
-            rows = out[at : at + len(page["time"])]
-            rows["helmet"] = helmet.encode()
-            rows["t_us"] = np.array(page["time"], dtype=np.int64) // 1000
-            for name in fields:
-                rows[name] = page[name]
-            at += len(rows)
-        return out
-
-    def _pages(
-        self,
-        dtype: np.dtype[np.void],
-        helmet: str,
-        fields: list[str],
-        start_us: int,
-        end_us: int,
-        limit: int,
-    ) -> Iterator[dict[str, list[Any]]]:
-        """Columns of one helmet's points by time, a page at a time: servers cap the rows of an answer."""
-        start_ns, end_ns = (min(max(us * 1000, -_NS_MAX), _NS_MAX) for us in (start_us, end_us))
-        names = ", ".join(f'"{name}"' for name in fields)
-        while limit > 0:
-            asked = min(limit, _PAGE)
-            series = list(
-                self._query(
-                    dtype,
-                    f'SELECT {names} FROM "{MEASUREMENTS[dtype]}" WHERE "helmet" = {_quoted(helmet)} '  # noqa: S608
-                    f"AND time >= {start_ns} AND time < {end_ns} ORDER BY time LIMIT {asked}",
-                )
-            )
-            if not series or not series[0][1]:
-                return
-            columns, values = series[0]
-            yield dict(zip(columns, map(list, zip(*values, strict=True)), strict=True))
-            if len(values) < asked:
-                return
-            limit -= len(values)
-            start_ns = int(values[-1][columns.index("time")]) + 1
+        return self._reader.rows(SAMPLES, helmet, start_us, end_us, limit)
 
     def count(self) -> int:
         """How many points are stored."""
-        found = self._query(TELEMETRY, 'SELECT count("seq") FROM "helmet"')
-        return sum(int(row[1]) for _, values in found for row in values)
+        return self._reader.count()
 
     def keys(self) -> Iterator[tuple[str, int, int]]:
         """(helmet, boot, seq) of every point, helmet by helmet."""
-        for _, values in self._query(TELEMETRY, 'SHOW TAG VALUES FROM "helmet" WITH KEY = "helmet"'):
-            for _, helmet in values:
-                for page in self._pages(TELEMETRY, helmet, ["boot", "seq"], -_NS_MAX, _NS_MAX, _NS_MAX):
-                    for boot, seq in zip(page["boot"], page["seq"], strict=True):
-                        yield helmet, boot, seq
+        return self._reader.keys()
 
     def prune(self, before_us: int, samples_before_us: int) -> int:
         """Does nothing: how long points are kept is a property of the bucket."""
@@ -275,7 +217,7 @@ class InfluxStore:
                 if error.status not in (404, 405):
                     raise StoreError(f"{helmet} cannot be forgotten: {self._said(error)}") from None
                 # A server without this address; one without the bucket says the same to the query.
-                statement = f'DELETE FROM "{measurement}" WHERE "helmet" = {_quoted(helmet)}'  # noqa: S608
+                statement = f'DELETE FROM "{measurement}" WHERE "helmet" = {quoted(helmet)}'  # noqa: S608
                 try:
                     list(self._query(dtype, statement, method="POST"))
                 except StoreError as fault:
