@@ -7,11 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+from app.stack import free_port as free_port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], timeout_s: float = 10) -> None:
