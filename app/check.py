@@ -22,7 +22,7 @@ from app.findings import Finding, Level, broker_findings
 from core.clock import SystemClock
 from core.config import Config, ConfigError, load, secret
 from storage import StoreError, open_store
-from web.desk import check_token
+from web.worker_token import check_token
 
 _Y2024_US = 1_704_067_200_000_000
 _SKEW_WARNING_S = 2.0

@@ -1,0 +1,115 @@
+"""The command `desk`, and `user`, which says who may sign in there."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from app import samples
+from app.services import clock_of, config_option, fail, read_config
+from core.config import ConfigError, secret
+from web import desk as web_desk
+from web.accounts import AccountError, Accounts, Role
+
+
+@click.command()
+@config_option
+def desk(config_path: Path | None) -> None:
+    """Run the alert desk: the alert book, the live feed and the page."""
+    config = read_config(config_path)
+    try:
+        token = secret("HELMETWATCH_DESK_TOKEN", config.web.token_file)
+        asyncio.run(
+            web_desk.run(
+                config,
+                clock_of(config),
+                token,
+                samples=samples.reader(config.storage),
+                listening=lambda url: click.echo(f"desk: {url}"),
+            )
+        )
+    except ConfigError as error:
+        raise fail(*error.faults) from None
+
+
+@click.group()
+def user() -> None:
+    """Say who may sign in at the desk."""
+
+
+_A = {Role.OPERATOR: "an operator", Role.SUPERVISOR: "a supervisor"}
+
+
+def _accounts(config_path: Path | None) -> Accounts:
+    return Accounts(Path(read_config(config_path).alerts.path))
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--display-name", default="", help="Name shown on alerts; without it NAME.")
+@click.option(
+    "--role",
+    type=click.Choice(list(Role)),
+    default=Role.OPERATOR,
+    show_default=True,
+    help="What NAME may do.",
+)
+@config_option
+def add(name: str, display_name: str, role: str, config_path: Path | None) -> None:
+    """Make an account for NAME and print its password, once.
+
+    An operator does everything that alerts need; a supervisor also silences helmets, runs drills and tests of channels,
+    exports the history, reads raw samples, and replaces the files of riders and places.
+    """
+    try:
+        click.echo(_accounts(config_path).add(name, display_name, Role(role)))
+    except AccountError as error:
+        raise fail(str(error)) from None
+    # Not into what scripts read: that is the password alone.
+    click.echo(f"{name} is {_A[Role(role)]}", err=True)
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(list(Role)))
+@config_option
+def role(name: str, role: str, config_path: Path | None) -> None:
+    """Make NAME an operator or a supervisor, which counts at once."""
+    try:
+        _accounts(config_path).give(name, Role(role))
+    except AccountError as error:
+        raise fail(str(error)) from None
+    click.echo(f"{name} is {_A[Role(role)]} now")
+
+
+@user.command("list")
+@config_option
+def list_(config_path: Path | None) -> None:
+    """Say who may sign in, by name, role and the name shown on alerts."""
+    known = _accounts(config_path).all()
+    for name, display_name, role in known:
+        click.echo(f"{name}  {role}  {display_name}")
+    if not known:
+        click.echo("nobody may sign in yet: helmetwatch user add NAME --role supervisor")
+
+
+@user.command("renew")
+@click.argument("name")
+@config_option
+def renew(name: str, config_path: Path | None) -> None:
+    """Give NAME a new password, print it once, and sign NAME out everywhere."""
+    try:
+        click.echo(_accounts(config_path).renew(name))
+    except AccountError as error:
+        raise fail(str(error)) from None
+
+
+@user.command("remove")
+@click.argument("name")
+@config_option
+def remove(name: str, config_path: Path | None) -> None:
+    """Close the account of NAME; what NAME did stays in the book."""
+    try:
+        _accounts(config_path).remove(name)
+    except AccountError as error:
+        raise fail(str(error)) from None
