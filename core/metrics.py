@@ -38,6 +38,9 @@ SENSOR_HEALTH = Gauge(
 )
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
+RELAY_ERRORS = Counter(
+    "helmetwatch_relay_errors", "Faults of ours that a relay survived and tried again after", ["relay"]
+)
 ROWS_STORED = Counter("helmetwatch_telemetry_rows_stored", "Telemetry rows the store has taken")
 SAMPLES_STORED = Counter("helmetwatch_samples_stored", "Raw samples the store has taken")
 OBSERVED = Gauge("helmetwatch_helmets_observed", "Helmets under observation, as this worker knows")

@@ -6,10 +6,8 @@ brokers overrun the receive maximum, so the queue here is the bound; and an ackn
 session can delete a different message, so each one carries the number of the connection it belongs to.
 """
 
-import contextlib
 import queue
 import random
-import ssl
 import threading
 import time
 from typing import Any
@@ -23,14 +21,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from core import metrics
 from core.clock import Clock
-from core.config import ConfigError, Ingest, Tls, secret
+from core.config import Ingest, secret
+from ingest import broker_drops, tls
+from ingest.broker_drops import BrokerDrops
 from ingest.codec import Message
 from ingest.inbox import Delivery, Inbox
 from ingest.mqtt_reasons import REASONS
+from ingest.shards import topic_filters
 
 log = structlog.get_logger()
 
-_LEAVES = ("motion", "event", "status")
 _RECONNECT_MAX_S = 30.0
 _REFUSED_WAIT_S = 30.0
 _ANSWER_S = 10.0
@@ -40,8 +40,6 @@ _UNSUPPORTED_VERSION = 0x84
 _LASTING = {0x85, 0x86, 0x87, 0x8A, 0x97, 0x9F}
 """Refusals that pass, if at all, when a person or time has done something: not hammered."""
 _TAKEN_OVER = 0x8E
-_DROPPED = "$SYS/broker/publish/messages/dropped"
-"""How many messages mosquitto has dropped for any client since it started."""
 
 
 class Subscriber:
@@ -60,10 +58,10 @@ class Subscriber:
         self._clock = clock
         self._password = secret("HELMETWATCH_MQTT_PASSWORD", self._settings.password_file)
         self._filters = topic_filters(config.shards)
-        self._versions = _versions(self._settings.protocol)
+        self._versions = versions(self._settings.protocol)
         self._connection = 0
         self._subscribing: int | None = None
-        self._dropped = -1
+        self._drops = BrokerDrops()
         self._refused = self._answered = False
         self._gone = threading.Event()
         self._stopping = threading.Event()
@@ -103,13 +101,16 @@ class Subscriber:
         client.publish(topic, payload, qos=1)
         return True
 
-    def stop(self) -> None:
-        """Leaves the broker, which keeps our session and queues for us."""
+    def leave(self) -> None:
+        """Leaves the broker, which keeps our session and queues for us; does not wait for it."""
         self._stopping.set()
         client = self._client
         if client is not None:
             client.disconnect()
-        self._thread.join(5)
+
+    def join(self, within_s: float) -> None:
+        """Waits until the connection is gone, but no longer than this."""
+        self._thread.join(within_s)
 
     def _run(self) -> None:
         attempt = 0
@@ -165,7 +166,8 @@ class Subscriber:
         )
         if self._settings.username:
             client.username_pw_set(self._settings.username, self._password or None)
-        _encrypt(client, self._settings.tls)
+        if encryption := tls.context(self._settings.tls):
+            client.tls_set_context(encryption)
         client.max_inflight_messages_set(1000)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -212,7 +214,7 @@ class Subscriber:
         _, self._subscribing = client.subscribe([(name, 1) for name in self._filters])
         if self._settings.watch_drops:
             # Where the broker says it; a refusal of this one means nothing.
-            client.subscribe(_DROPPED, 0)
+            client.subscribe(broker_drops.TOPIC, 0)
         log.info(
             "broker.connected", session=session, protocol=int(self._versions[0]), filters=len(self._filters)
         )
@@ -253,8 +255,8 @@ class Subscriber:
                 topic = message.topic
             except UnicodeDecodeError:
                 topic = "undecodable"
-            if topic == _DROPPED:
-                self._note_dropped(bytes(message.payload))
+            if topic == broker_drops.TOPIC:
+                self._drops.take(bytes(message.payload))
                 return
             delivery = Delivery(
                 Message(topic, bytes(message.payload), self._clock.now_us()),
@@ -271,20 +273,6 @@ class Subscriber:
         except Exception:
             log.exception("broker.message_error")
 
-    def _note_dropped(self, payload: bytes) -> None:
-        """The broker's count of messages dropped for any client; ours are seen as gaps, by helmet."""
-        if not payload.isdigit():
-            return
-        dropped = int(payload)
-        if dropped > self._dropped >= 0:
-            metrics.BROKER_DROPPED.inc(dropped - self._dropped)
-            log.error(
-                "broker.dropped",
-                messages=dropped - self._dropped,
-                hint="a queue of the broker is full (max_queued_messages), of ours or of another client",
-            )
-        self._dropped = dropped
-
     def _fall_back(self) -> None:
         if len(self._versions) > 1:
             self._versions = self._versions[1:] + self._versions[:1]
@@ -299,41 +287,7 @@ class Subscriber:
         metrics.CONNECTED.set(0)
 
 
-def parse_shards(text: str) -> list[str]:
-    """Shards of a list of ranges such as `00-7f,a0`. Raises `ConfigError` where it is not one."""
-    shards: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        low = high = -1
-        with contextlib.suppress(ValueError):
-            low, high = int(first, 16), int(last or first, 16)
-        if not 0 <= low <= high <= 255:
-            raise ConfigError(
-                [f"ingest.shards: must be ranges of two hex digits such as 00-7f,a0, got {text!r}"]
-            )
-        shards |= set(range(low, high + 1))
-    return [f"{shard:02x}" for shard in sorted(shards)]
-
-
-def topic_filters(shards: str) -> list[str]:
-    """The MQTT filters of some shards; `all` gives every filter a worker could ever have had."""
-    every = [f"{shard:02x}" for shard in range(256)]
-    chosen = [*every, "+"] if shards == "all" else parse_shards(shards)
-    if chosen == every:
-        chosen = ["+"]
-    return [f"helmets/{shard}/+/{leaf}" for shard in chosen for leaf in _LEAVES]
-
-
-def _versions(protocol: str) -> list[MQTTProtocolVersion]:
+def versions(protocol: str) -> list[MQTTProtocolVersion]:
+    """The MQTT versions to try, in turn."""
     known = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
     return list(known.values()) if protocol == "auto" else [known[protocol]]
-
-
-def _encrypt(client: Client, tls: Tls) -> None:
-    if not tls.enabled:
-        return
-    context = ssl.create_default_context(cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file or None)
-    client.tls_set_context(context)

@@ -24,6 +24,7 @@ class Observed:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._until_us: dict[str, int] = {}
+        self._too_many = 0
         try:
             self._until_us = _LIST.validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -39,8 +40,20 @@ class Observed:
         except (ValidationError, KeyError):
             log.warning("observation.not_understood")
             return
-        if until_us == self._until_us or len(until_us) > HELMETS_MAX:
+        if until_us == self._until_us:
             return
+        if len(until_us) > HELMETS_MAX:
+            if len(until_us) != self._too_many:
+                # Once for each length: the desk says it again every few seconds.
+                self._too_many = len(until_us)
+                log.error(
+                    "observation.too_many",
+                    helmets=len(until_us),
+                    most=HELMETS_MAX,
+                    hint="no desk of ours asks for so many; the list before stays in force",
+                )
+            return
+        self._too_many = 0
         # One assignment: the loop sees the old list or the new one.
         self._until_us = until_us
         log.info("observation.changed", helmets=len(until_us))

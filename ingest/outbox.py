@@ -1,5 +1,6 @@
 """What waits in the journal for desk and store, read beside the worker that writes it."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.model import TELEMETRY
+from core.model import TELEMETRY, HelmetEvent
+from ingest.journal import Tick
 from ingest.journal_file import note_damage, sound
+
+_SOS = re.compile(r"sos:(-?\d{1,18})")
 
 
 class Waiting(NamedTuple):
@@ -43,6 +47,16 @@ class Outbox:
                 note_damage("outbox", number)
             waiting.append(Waiting(number, kind, body))
         return waiting
+
+    def sos_since(self, at_us: int) -> Iterator[Tick]:
+        """Turns since then that had a call for help in them, oldest first, each with nothing but that call."""
+        for then_us, key in self._db.execute(
+            "SELECT at_us, key FROM outbox WHERE kind = 'event' AND at_us >= ? ORDER BY id", (at_us,)
+        ):
+            # Of what the desk took only the key is left, which says it all.
+            helmet, _, rest = key.partition(":")
+            if (found := _SOS.fullmatch(rest)) is not None:
+                yield Tick(then_us, events=[HelmetEvent(helmet, "sos", int(found[1]), then_us)])
 
     def count(self) -> int:
         """How many detections and events the desk has not taken."""

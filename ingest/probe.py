@@ -14,7 +14,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.config import Mqtt, secret
-from ingest.mqtt import _DROPPED, _encrypt, _versions
+from ingest import broker_drops, tls
+from ingest.mqtt import versions
 
 TOPIC = "helmets/00/helmetwatch-check/prompt"
 """A prompt topic, so that the worker's credentials must allow it; no worker listens there and no helmet has
@@ -57,7 +58,7 @@ def probe(settings: Mqtt, timeout_s: float = 5.0) -> BrokerFacts:
     """
     name = f"helmetwatch-check-{os.urandom(4).hex()}"
     facts = BrokerFacts()
-    for version in _versions(settings.protocol):
+    for version in versions(settings.protocol):
         facts = _try(settings, version, name, timeout_s)
         # Brokers that do not know a version say so, or just close the connection.
         if facts.protocol or (facts.refused and not facts.refused.startswith("Unsupported protocol")):
@@ -78,9 +79,11 @@ def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: flo
             facts = replace(facts, protocol=spoken, limits=away.limits)
             away.subscribe()
             if settings.watch_drops:
-                said = away.ask(_VERSION_TOPIC, _DROPPED)
+                said = away.ask(_VERSION_TOPIC, broker_drops.TOPIC)
                 facts = replace(
-                    facts, version=said.get(_VERSION_TOPIC, "")[:80], drops_untold=_DROPPED not in said
+                    facts,
+                    version=said.get(_VERSION_TOPIC, "")[:80],
+                    drops_untold=broker_drops.TOPIC not in said,
                 )
             away.leave()
             other = _Visitor(settings, version, f"{name}-sender", timeout_s)
@@ -117,7 +120,8 @@ class _Visitor:
         if self._settings.username:
             password = secret("HELMETWATCH_MQTT_PASSWORD", self._settings.password_file)
             client.username_pw_set(self._settings.username, password or None)
-        _encrypt(client, self._settings.tls)
+        if encryption := tls.context(self._settings.tls):
+            client.tls_set_context(encryption)
         client.connect_timeout = self._timeout_s
         client.max_queued_messages_set(0)
         answered = threading.Event()

@@ -18,9 +18,11 @@ AROUND_US = 10_000_000
 """How far before the first and after the last impact of an incident samples are kept."""
 HISTORY_US = 25_000_000
 """How long raw messages are remembered: a decision may come 12 s after the impact."""
-HISTORY_MAX = 100_000
-"""Most raw messages remembered, about 100 MB."""
-_WATCHED_US = 120_000_000
+HISTORY_BYTES = 100_000_000
+"""Most room that remembered raw messages take, whatever helmets put into them."""
+_MESSAGE_BYTES = 300
+"""What a message takes beside its payload: topic, time, and what Python adds to each."""
+WATCHED_US = 120_000_000
 """For how long after the last word about an incident its helmet's frames are looked at."""
 
 
@@ -39,8 +41,9 @@ class Sampler:
     def __init__(self, observed: Callable[[int], Collection[str]], future_s: float) -> None:
         self._observed = observed
         self._future_s = future_s
-        self._history: deque[tuple[int, list[Message]]] = deque()
-        self._remembered = 0
+        self._history: deque[tuple[int, int, list[Message]]] = deque()
+        """Turns: their time, how many bytes they take, and their messages."""
+        self._remembered_bytes = 0
         self._windows: dict[str, _Window] = {}
         self._opened: set[str] = set()
         """Helmets whose window began in the turn before; what came earlier is still to be given out."""
@@ -52,7 +55,7 @@ class Sampler:
         if self._opened:
             # Looking through all that is remembered takes long: not in the turn that raises the alert, but in the next.
             before = islice(self._history, len(self._history) - 1)
-            earlier = [m for _, messages in before for m in messages if _helmet(m) in self._opened]
+            earlier = [m for _, _, messages in before for m in messages if _helmet(m) in self._opened]
             found += list(self._inside(earlier))
         self._opened = self._open(tick)
         if observed or self._windows:
@@ -65,7 +68,7 @@ class Sampler:
 
     def _open(self, tick: Tick) -> set[str]:
         """Opens or extends a window for each word about an incident; says which now begin earlier than before."""
-        for helmet in [h for h, w in self._windows.items() if tick.now_us - w.touched_us > _WATCHED_US]:
+        for helmet in [h for h, w in self._windows.items() if tick.now_us - w.touched_us > WATCHED_US]:
             del self._windows[helmet]
         opened = set()
         for helmet, first_us, last_us in _happenings(tick):
@@ -97,12 +100,13 @@ class Sampler:
         return codec.decode_motion(messages, future_s=self._future_s).frames if messages else []
 
     def _remember(self, tick: Tick) -> None:
-        self._history.append((tick.now_us, tick.raw))
-        self._remembered += len(tick.raw)
+        size = sum(len(m.payload) for m in tick.raw) + _MESSAGE_BYTES * len(tick.raw)
+        self._history.append((tick.now_us, size, tick.raw))
+        self._remembered_bytes += size
         while self._history and (
-            tick.now_us - self._history[0][0] > HISTORY_US or self._remembered > HISTORY_MAX
+            tick.now_us - self._history[0][0] > HISTORY_US or self._remembered_bytes > HISTORY_BYTES
         ):
-            self._remembered -= len(self._history.popleft()[1])
+            self._remembered_bytes -= self._history.popleft()[1]
 
 
 def _happenings(tick: Tick) -> Iterator[tuple[str, int, int]]:

@@ -16,17 +16,20 @@ from core.clock import Clock
 from core.config import Config
 from core.model import Prompt, WorkerReport
 from ingest import codec
+from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
 from ingest.journal_file import JournalError, is_damage
 from ingest.messages import Messages
 from ingest.mqtt import Subscriber
 from ingest.observed import Observed
+from ingest.outbox import Outbox
 from ingest.pipeline import Pipeline, stage
-from ingest.relay import DeskRelay, State, StoreRelay
-from ingest.sampler import Sampler
+from ingest.retention import Retention
+from ingest.sampler import WATCHED_US, Sampler
+from ingest.store_relay import StoreRelay
 from ingest.telemetry import as_telemetry
-from storage import StoreError, open_store
+from storage import open_store
 
 log = structlog.get_logger()
 
@@ -35,9 +38,10 @@ _T = TypeVar("_T")
 _DRAIN_MAX = 4000
 """Messages in one turn at most, so that a backlog cannot delay a fresh crash by more than one large turn."""
 _COMMIT_RETRY_S = 1.0
-_PRUNE_S = 3600.0
-_SHUT_DOWN_S = 5.0
-"""What still comes in after this is not acknowledged; the broker keeps it for us."""
+_TAKE_IN_S = 5.0
+"""For how long a stop still takes in what comes; the rest is not acknowledged and the broker keeps it for us."""
+_LEAVE_S = 3.0
+"""How long, together, broker, desk and store may take to let go."""
 
 
 class Worker:
@@ -79,6 +83,7 @@ class Worker:
         )
         url, every_s = config.ingest.heartbeat_url, config.ingest.heartbeat_s
         self._heartbeat = Heartbeat(url, every_s, self.ready) if url else None
+        self._retention = Retention(config.storage.embedded, lambda: self._telemetry.store)
         self._network_cpu_s = 0.0
         self.turned_s = time.monotonic()
 
@@ -100,15 +105,12 @@ class Worker:
         if self._heartbeat:
             self._heartbeat.start()
         turn_s = self._config.ingest.tick_ms / 1000
-        pruned = 0.0
         while not stop.is_set() and not self._subscriber.failed.is_set():
             began = time.monotonic()
             self.turn(stop)
             self.turned_s = time.monotonic()
             metrics.TICK.observe(self.turned_s - began)
-            if self.turned_s - pruned > _PRUNE_S or not pruned:
-                pruned = self.turned_s
-                self._prune()
+            self._retention.turn(self.turned_s, self._clock.now_us())
             stop.wait(max(0.0, began + turn_s - time.monotonic()))
         return self._shut_down()
 
@@ -161,8 +163,11 @@ class Worker:
         """Replays the kept raw frames: open incidents go on as if nothing had happened."""
         began, messages = time.monotonic(), 0
         self._pipeline.remember(self._journal.numbers())
+        calls = self._recent_calls()
         for now_us, block in self._journal.raw():
             tick, _ = self._pipeline.process(block, now_us)
+            while calls and calls[0].now_us < now_us:
+                self._samples(calls.popleft())
             # They were made durable with the frames; what is needed is its memory of them.
             self._samples(tick)
             # The same incidents and versions come out again; only those lost between detecting and committing
@@ -172,8 +177,21 @@ class Worker:
             except sqlite3.Error as error:
                 raise JournalError(f"the journal cannot be written: {error} (is the disk full?)") from None
             messages += len(block)
+        for call in calls:
+            self._samples(call)
         if messages:
             log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
+
+    def _recent_calls(self) -> deque[Tick]:
+        """The last minutes' calls for help, oldest first, for the samples around them: no raw frame has them."""
+        outbox = Outbox(self._journal.path)
+        try:
+            return deque(outbox.sos_since(self._clock.now_us() - WATCHED_US))
+        except sqlite3.Error as error:
+            log.warning("samples.calls_not_read", error=str(error))
+            return deque()
+        finally:
+            outbox.close()
 
     def _samples(self, tick: Tick) -> npt.NDArray[np.void] | None:
         """Raw samples of this turn to keep, if any; they are for later, and no alert waits or fails for them."""
@@ -204,34 +222,25 @@ class Worker:
         for helmet, prompt in prompts:
             self._subscriber.publish(codec.topic(helmet, "prompt"), codec.encode_prompt(prompt))
 
-    def _prune(self) -> None:
-        keep, now_us = self._config.storage.embedded, self._clock.now_us()
-        before_us = now_us - int(keep.retention_days * 86_400e6)
-        samples_before_us = now_us - int(keep.samples_days * 86_400e6)
-
-        def prune() -> None:
-            try:
-                if self._telemetry.store is not None:
-                    rows = self._telemetry.store.prune(before_us, samples_before_us)
-                    log.info("store.pruned", rows=rows)
-            except StoreError as error:
-                log.warning("store.not_pruned", error=str(error))
-
-        threading.Thread(target=prune, name="prune", daemon=True).start()
-
     def _shut_down(self) -> int:
-        """Takes in what has arrived, commits, acknowledges, leaves the broker with the session kept."""
+        """Takes in what has arrived, commits, acknowledges, leaves the broker with the session kept.
+
+        Nobody who hangs is waited for longer than `_LEAVE_S`: what is not acknowledged, taken or stored comes again.
+        """
         failed = self._subscriber.failed.is_set()
         never = threading.Event()
         never.set()
-        deadline = time.monotonic() + _SHUT_DOWN_S
+        deadline = time.monotonic() + _TAKE_IN_S
         while time.monotonic() < deadline and self.turn(never):
             continue
         if self._heartbeat:
             self._heartbeat.stop()
-        self._subscriber.stop()
-        self._desk.stop()
-        self._telemetry.stop()
+        parts = (self._subscriber, self._desk, self._telemetry)
+        for part in parts:
+            part.leave()
+        deadline = time.monotonic() + _LEAVE_S
+        for part in parts:
+            part.join(max(0.0, deadline - time.monotonic()))
         self._commit(Tick(self._clock.now_us()), never)
         self._journal.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)

@@ -16,7 +16,9 @@ from paho.mqtt import publish
 from core import metrics
 from core.clock import SystemClock
 from core.config import ConfigError, Ingest, Mqtt
-from ingest.mqtt import Delivery, Subscriber, parse_shards, topic_filters
+from ingest.inbox import Delivery
+from ingest.mqtt import Subscriber
+from ingest.shards import parse_shards, topic_filters
 
 TOPIC = "helmets/3f/SF-000001/motion"
 
@@ -33,7 +35,8 @@ def subscribed(config: Ingest) -> Iterator[Subscriber]:
         assert subscriber.connected.wait(10)
         yield subscriber
     finally:
-        subscriber.stop()
+        subscriber.leave()
+        subscriber.join(5)
 
 
 def send(port: int, *payloads: bytes) -> None:
@@ -133,7 +136,8 @@ def test_refused_credentials_are_not_hammered(mosquitto: Callable, tmp_path: Pat
     subscriber.start()
     assert not subscriber.connected.wait(2)
     assert subscriber._refused
-    subscriber.stop()
+    subscriber.leave()
+    subscriber.join(5)
 
 
 def test_a_broker_that_knows_only_mqtt_3_1_1_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
@@ -252,5 +256,6 @@ def test_each_reason_of_the_broker_has_a_counter_of_its_own(reply: bytes, label:
             time.sleep(0.01)
         assert failures(label) > before
         # Two workers with one name would throw each other out for ever; everything else may pass.
-        assert subscriber.failed.is_set() == (label == "taken_over")
-        subscriber.stop()
+        assert subscriber.failed.wait(5 if label == "taken_over" else 0) == (label == "taken_over")
+        subscriber.leave()
+        subscriber.join(5)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ingest.observed import HELMETS_MAX, Observed
 
@@ -50,5 +51,11 @@ def test_an_answer_that_makes_no_sense_changes_nothing(tmp_path: Path, said: byt
 
 def test_a_list_longer_than_any_desk_allows_is_not_believed(tmp_path: Path) -> None:
     observed = Observed(tmp_path / "observed")
-    observed.take(answer(**{f"SF-{n}": 10 for n in range(HELMETS_MAX + 1)}))
-    assert observed.now(9) == set()
+    observed.take(answer(A=10))
+    with capture_logs() as said:
+        for _ in range(3):
+            observed.take(answer(**{f"SF-{n}": 10 for n in range(HELMETS_MAX + 1)}))
+    assert observed.now(9) == {"A"}
+    assert [(line["event"], line["helmets"]) for line in said] == [("observation.too_many", HELMETS_MAX + 1)]
+    observed.take(answer(B=10))
+    assert observed.now(9) == {"B"}

@@ -1,5 +1,6 @@
 """The relay to the store: whatever the store does, rows wait in the journal and go on by themselves."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 from frames import NOW_US
 from journals import NOTHING, rows
 
+from core import metrics
 from core.config import Embedded
 from ingest.journal import Journal, Tick
 from ingest.outbox import Outbox
-from ingest.relay import StoreRelay
+from ingest.store_relay import StoreRelay
 from storage import Outcome, Store
 from storage.embedded import EmbeddedStore
 
@@ -44,7 +46,8 @@ def relayed(journal: Journal, open_store: Callable[[], Store]) -> list[int]:
     relay.start()
     until(lambda: len(struck) == 10)
     assert relay.alive()
-    relay.stop()
+    relay.leave()
+    relay.join(10)
     return struck
 
 
@@ -87,8 +90,10 @@ class Moody(EmbeddedStore):
 
 
 def test_no_answer_of_the_store_ends_the_relay_or_loses_a_row(journal: Journal, tmp_path: Path) -> None:
+    before = metrics.RELAY_ERRORS.labels("store")._value.get()
     moody = Moody(Embedded(path=str(tmp_path / "telemetry.db")))
     assert relayed(journal, lambda: moody) == list(range(1, 11))
+    assert metrics.RELAY_ERRORS.labels("store")._value.get() - before == 2
     store = embedded(tmp_path)
     assert sorted(seq for _, _, seq in tuple(store.keys())) == list(range(30))
     store.close()
@@ -101,3 +106,36 @@ def test_a_block_that_cannot_be_read_does_not_stop_the_others(journal: Journal, 
     outbox.close()
     assert (len(ids), len(found)) == (10, 27)
     assert relayed(journal, lambda: embedded(tmp_path)) == list(range(1, 11))
+
+
+class Hanging(EmbeddedStore):
+    """A real store on a disk that takes its time."""
+
+    def __init__(self, settings: Embedded) -> None:
+        super().__init__(settings)
+        self.asked, self.hold = threading.Event(), threading.Event()
+
+    def write(self, rows: np.ndarray) -> Outcome:
+        self.asked.set()
+        self.hold.wait()
+        return super().write(rows)
+
+
+def test_a_store_that_hangs_does_not_hold_up_a_stop_and_gets_its_rows_the_next_time(
+    journal: Journal, tmp_path: Path
+) -> None:
+    hanging = Hanging(Embedded(path=str(tmp_path / "telemetry.db")))
+    relay = StoreRelay(lambda: hanging, journal.path, 5, lambda _: None)
+    relay.start()
+    assert hanging.asked.wait(10)
+    began = time.monotonic()
+    relay.leave()
+    relay.join(0.2)
+    assert time.monotonic() - began < 2 and relay.alive()
+    assert relayed(journal, lambda: embedded(tmp_path)) == list(range(1, 11))
+    hanging.hold.set()
+    relay.join(10)
+    assert not relay.alive()
+    store = embedded(tmp_path)
+    assert sorted(seq for _, _, seq in store.keys()) == list(range(30))  # noqa: SIM118
+    store.close()

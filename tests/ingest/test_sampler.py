@@ -1,5 +1,6 @@
 """Which raw samples are stored: around incidents, around an SOS, and while a helmet is under observation."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -12,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journals import NOTHING, detection, rows
 
-from core.config import Embedded
+from core.clock import ManualClock
+from core.config import Config, Embedded
 from core.model import TELEMETRY, Flag, HelmetEvent
 from ingest import codec
 from ingest.codec import Message
-from ingest.journal import Journal, Tick
-from ingest.relay import StoreRelay
-from ingest.sampler import HISTORY_MAX, Sampler
+from ingest.journal import Journal, Taken, Tick
+from ingest.sampler import HISTORY_BYTES, Sampler
+from ingest.store_relay import StoreRelay
 from ingest.telemetry import as_telemetry, samples, split
+from ingest.worker import Worker
 from storage import SAMPLES
 from storage.embedded import EmbeddedStore
 
@@ -129,14 +132,23 @@ def test_samples_are_what_the_helmet_measured_with_its_gyro() -> None:
     assert np.isnan(stored(Sampler(lambda _: {"SF-1"}, 60), [tick(1)])["x_rad_s"]).all()
 
 
-def test_what_is_remembered_is_bounded_in_time_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def remembered(sampler: Sampler) -> list[Message]:
+    return [m for _, _, raw in sampler._history for m in raw]
+
+
+def test_what_is_remembered_is_bounded_in_time_and_bytes() -> None:
     sampler = Sampler(nobody, 60)
     for s in range(100):
         sampler.take(tick(s))
-    assert sampler._remembered == sum(len(raw) for _, raw in sampler._history) == 2 * 26
-    sampler.take(Tick(NOW_US + 101 * SECOND_US, raw=[message(101)] * (HISTORY_MAX + 1)))
-    assert sampler._remembered == 0
-    assert sampler.take(tick(102, detections=crash(101_000))) is not None, "it goes on"
+    assert len(remembered(sampler)) == 2 * 26
+    big = message(101)._replace(payload=bytes(64_000))
+    for k in range(40):  # 2.5 s of a hundred helmets that send the largest frames there are
+        sampler.take(Tick(NOW_US + 101 * SECOND_US + k * 62_500, raw=[big] * 100))
+        taken = sum(len(m.payload) for m in remembered(sampler))
+        assert taken == sum(size for _, size, _ in sampler._history) - 300 * len(remembered(sampler))
+        assert taken <= HISTORY_BYTES
+    assert taken > 0.9 * HISTORY_BYTES
+    assert sampler.take(tick(104, detections=crash(103_000))) is not None, "it goes on"
 
 
 SAMPLE_ROWS = st.integers(0, 40).map(lambda n: samples(frames(np.full((n, 2, 3), n, np.int16))) if n else
@@ -165,10 +177,13 @@ def test_rows_and_samples_of_one_turn_reach_the_store_through_the_journal(tmp_pa
     settings = Embedded(path=str(tmp_path / "telemetry.db"))
     relay = StoreRelay(lambda: EmbeddedStore(settings), journal.path, 5000, struck.extend)
     relay.start()
-    relay.stop()  # ends after the delivery under way
+    deadline = time.monotonic() + 15
+    while not struck:
+        assert time.monotonic() < deadline, "the relay delivered nothing"
+        time.sleep(0.01)
+    relay.leave()
+    relay.join(10)
     store = EmbeddedStore(settings)
-    if not struck:
-        pytest.fail("the relay delivered nothing")
     assert store.count() == 7
     assert store.samples("SF-1", 0, 2**62)["t_us"].tolist() == np.sort(found["t_us"]).tolist()
     store.close()
@@ -185,3 +200,22 @@ def test_a_kill_right_after_the_alert_costs_no_sample_of_before() -> None:
             again.take(each)
         both = np.concatenate([durable, stored(again, ticks[killed_after + 1 :])])
         assert np.array_equal(np.sort(both, order=["t_us", "helmet"])["t_us"], np.sort(whole["t_us"]))
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["the desk has yet to take it", "the desk took it"])
+def test_a_call_for_help_is_remembered_over_a_restart(tmp_path: Path, taken: bool) -> None:
+    """An SOS is in no raw frame; the journal's outbox knows of it, if only by its key once the desk took it."""
+    config = Config.model_validate({"ingest": {"journal": {"path": str(tmp_path / "j.db")}}})
+    called = HelmetEvent("SF-1", "sos", NOW_US + 20 * SECOND_US, NOW_US + 20 * SECOND_US)
+    journal = Journal(tmp_path / "j.db")
+    for s in range(23):
+        events = [called, replace(called, helmet="SF-2", type="ok")] if s == 21 else []
+        journal.commit(tick(s, events=events), NOTHING)
+    if taken:
+        journal.commit(Tick(NOW_US + 23 * SECOND_US), Taken([("taken", 1), ("taken", 2)], []))
+    journal.close()
+    worker = Worker(config, ManualClock(NOW_US + 25 * SECOND_US), "t" * 32)
+    found = stored(worker._sampler, [tick(s) for s in range(23, 50)])
+    assert set(found["helmet"]) == {b"SF-1"}
+    assert [s for s in seconds_of(found) if s >= 23] == list(range(23, 31))
+    worker._journal.close()

@@ -56,6 +56,8 @@ class BadInflux:
         self.writes += 1
         lines = (await request.read()).decode().splitlines()
         mood = self.moods.popleft() if self.moods else self.forever
+        if mood == "silent":
+            await asyncio.sleep(3600)
         if mood == "hang":
             await asyncio.sleep(3)
         if mood == "reset" and request.transport:

@@ -15,7 +15,7 @@ from core.model import TELEMETRY, Detection
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
 from ingest.pipeline import Pipeline
-from ingest.relay import StoreRelay
+from ingest.store_relay import StoreRelay
 from simulator.fleet import run_fleet
 from simulator.ledger import Ledger, read_ledger
 from simulator.scenario import Happening, Outage, Scenario
