@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsers import Browsers
+from cheap_passwords import cheap_passwords as cheap_passwords
 from playwright.sync_api import Browser, Playwright, sync_playwright
 from real_desk import Accounts, RealDesk, Robot
 

@@ -5,7 +5,9 @@ import json
 import sqlite3
 from dataclasses import asdict
 
+import argon2
 import pytest
+from cheap_passwords import SHIPPED
 from running_desk import START_US, TOKEN, Running, detection, on_desk
 from structlog.testing import capture_logs
 
@@ -94,6 +96,13 @@ async def test_a_session_ends_after_its_hours(desk: Running) -> None:
     assert (await person.get("/api/v1/session")).status == 200
     desk.clock.advance(2)
     assert (await person.get("/api/v1/session")).status == 401
+
+
+def test_a_password_costs_who_guesses_it_64_mib_and_three_passes() -> None:
+    """The second choice of RFC 9106 (section 4), for machines that also do other things."""
+    parameters = argon2.extract_parameters(SHIPPED.hash("a password"))
+    assert parameters.type is argon2.Type.ID
+    assert (parameters.time_cost, parameters.memory_cost, parameters.parallelism) == (3, 64 * 1024, 4)
 
 
 @on_desk
