@@ -15,12 +15,17 @@ from ingest.journal_file import JournalError
 from ingest.worker import Worker
 from web.worker_token import check_token
 
+_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter from another: with Python's 5 ms, a thread that makes lines for the store
+doubles the turns of the loop that looks for crashes (p99 75 to 150 ms at 2,000 helmets and 8,000 rows/s; now 76)."""
+
 
 @click.command()
 @config_option
 def worker(config_path: Path | None) -> None:
     """Listen to the broker, detect crashes, hand them to the desk and telemetry to the store."""
     config = read_config(config_path)
+    sys.setswitchinterval(_SWITCH_S)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

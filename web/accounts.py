@@ -18,7 +18,7 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 class Role(StrEnum):
-    """What an account may do (docs/decisions/0008-two-roles.md)."""
+    """What an account may do (docs/decisions/0009-two-roles.md)."""
 
     OPERATOR = "operator"
     """Everything that one alert needs, at night and alone."""
