@@ -1,5 +1,6 @@
 """The commands `import` and `forget`: who rides with which helmet, where help is, and whom to forget."""
 
+from datetime import UTC
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import click
 from alerts import riders, taking
 from alerts.database import BookError
 from alerts.retention import Retention
+from alerts.riding import RidingBook, RidingError, beside
 from app.services import config_option, fail, read_config
 from core.config import ConfigError
 
@@ -52,10 +54,10 @@ def import_(what: str, file: Path, add: bool, dry_run: bool, config_path: Path |
 def forget(name: str, phone: str, config_path: Path | None) -> None:
     """Forget the rider NAME in every closed alert: name, number, helmet, place, trace, texts. The alerts still count.
 
-    Also that NAME was asked to help somebody and, once no alert names NAME's helmet any more, what is known by the
-    helmet: what was said with it, its observations, its id in silences, notes and the audit. What colleagues wrote
-    about NAME by name into other people's alerts cannot be found. Take NAME out of the riders file too (helmetwatch
-    import). The desk may run meanwhile.
+    Also how long NAME's helmets were ridden, that NAME was asked to help somebody and, once no alert names NAME's
+    helmet any more, what is known by the helmet: what was said with it, its observations, its id in silences, notes and
+    the audit. What colleagues wrote about NAME by name into other people's alerts cannot be found. Take NAME out of the
+    riders file too (helmetwatch import). The desk may run meanwhile.
     """
     config = read_config(config_path).alerts
     path = Path(config.path)
@@ -79,7 +81,7 @@ def forget(name: str, phone: str, config_path: Path | None) -> None:
             "what is known by the helmet alone (what was said with it, observations, silences) stays while alerts that "
             f"are open or somebody else's name it: {', '.join(found.shared)}"
         )
-    faults = []
+    faults = _forget_riding(path, found.helmets)
     if found.live:
         faults.append(
             f"{len(found.live)} alerts are not closed yet; close them and say it again: {', '.join(found.live)}"
@@ -98,3 +100,19 @@ def _ridden(riders_file: str, name: str, phone: str) -> list[str]:
         return []
     known = riders.read(Path(riders_file)).riders
     return [helmet for helmet, rider in known.items() if (rider.name, rider.phone) == (name, phone)]
+
+
+def _forget_riding(book: Path, helmets: list[str]) -> list[str]:
+    """Forgets how long helmets were ridden, also where somebody else rides them by now; what went wrong."""
+    path = beside(book)
+    if not helmets or not path.exists():
+        return []
+    riding = RidingBook(path, UTC)
+    try:
+        days = riding.forget(helmets)
+    except RidingError as error:
+        return [f"how long the helmets were ridden is not forgotten, say it again: {error}"]
+    finally:
+        riding.close()
+    click.echo(f"{days} days of riding have been forgotten")
+    return []

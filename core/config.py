@@ -194,6 +194,8 @@ class Alerts(Section):
     """CSV file with the columns kind,name,lat_deg,lon_deg,phone,note: rider stations and AEDs."""
     retention_days: Annotated[float, Field(ge=0)] = 730.0
     """Days after which a closed alert forgets whose it was (rider, place, trace, texts) and only counts; 0: never."""
+    riding_days: Annotated[float, Field(ge=0)] = 31.0
+    """Days for which the hours a helmet was ridden are kept, with and without it on; 0 keeps none."""
     channels: tuple[Channel, ...] = ()
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
     escalation_file: str = ""

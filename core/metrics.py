@@ -53,6 +53,12 @@ ROWS_DROPPED = Counter(
 )
 ROWS_WAITING = Gauge("helmetwatch_telemetry_rows_waiting", "Telemetry rows the store has not taken yet")
 JOURNAL_LOST = Counter("helmetwatch_journal_lost", "Entries of the journal lost to a damaged file", ["what"])
+RIDING_DROPPED = Counter(
+    "helmetwatch_riding_logs_dropped", "Oldest riding logs given up: the desk was away for long"
+)
+RIDING_LOGS = Counter(
+    "helmetwatch_riding_logs", "Riding logs that came to the desk, by what became of them", ["result"]
+)
 STORE_WRITES = Counter("helmetwatch_store_writes", "Tries to write to the telemetry store", ["outcome"])
 
 CHANGES = Counter("helmetwatch_alert_changes", "Lines written into alerts' timelines", ["type", "state"])

@@ -293,6 +293,30 @@ class HelmetReport:
     """What is wrong with its sensors as of its last frame, by the names of `docs/detection.md`."""
 
 
+class Riding(IntEnum):
+    """What is known of one second of a helmet. Of two words about the same second the higher counts."""
+
+    UNHEARD = 0
+    NOT = 1
+    """It does not ride, or is carried by a train or a car."""
+    UNKNOWN = 2
+    """It rides and nobody knows whether it is worn, or it moves and nobody knows how fast."""
+    BARE = 3
+    """It rides and is not worn."""
+    WORN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RidingLog:
+    """What one helmet did, second by second: what wear rates and the duty clock are added up from."""
+
+    helmet: str
+    start_us: int
+    """Begin of the first second, by the helmet's clock; a whole second."""
+    states: str
+    """One digit of `Riding` a second, at most 60."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
     """What a worker tells the desk every few seconds: that it lives, how it fares, where its helmets are."""
@@ -317,3 +341,5 @@ class WorkerReport:
     """Only helmets heard since the last report that the desk took."""
     prompted: list[str] = field(default_factory=list)
     """Ids of the desk's last messages to helmets that went to the broker."""
+    riding: list[RidingLog] = field(default_factory=list)
+    """Sent again until the desk says how many it has kept."""

@@ -1,13 +1,13 @@
 """All helmets of one worker: frames in, detections out. No clock, no I/O; chunking changes nothing."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 
 import numpy as np
 import numpy.typing as npt
 
 from core.config import Detection as Params
-from core.model import Detection, Frames
+from core.model import Detection, Frames, RidingLog
 from detectors import calibration, spin, wear
 from detectors.burst import Breaker
 from detectors.features import Frame, Head
@@ -16,11 +16,17 @@ from detectors.observe import COUNTED, observe
 from detectors.places import Places, rounds
 from detectors.reminders import Author, not_worn
 from detectors.report import Stamp, detection, position
+from detectors.riding import LOG_S, Logs
 from detectors.ring import PRE_S, Ring
 from detectors.watch import Decision, Watch
 from detectors.window import Window
 
 VERSION = "1"
+
+_LOGS_MAX = 200_000
+"""Most riding logs kept for somebody to take; of more the oldest go."""
+_LATE_S = 30
+"""A log that has waited so long for its helmet's next second is finished without it."""
 
 I64 = npt.NDArray[np.int64]
 
@@ -40,6 +46,7 @@ class Fleet:
         self._breaker = Breaker(self._params.burst_alerts)
         self._reminders: list[Detection] = []
         self._now_us = 0
+        self._logs: deque[RidingLog] = deque(maxlen=_LOGS_MAX)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -100,16 +107,37 @@ class Fleet:
                 out |= {n: f for n, f in zip(names, self._faults(kind, slots), strict=True) if n}
         return out
 
+    def riding(self, now_us: int) -> list[RidingLog]:
+        """What the helmets did, in logs finished since the last call, and those of helmets that fell silent."""
+        for kind, ring in self._places.rings.items():
+            slots = ring.riding.old(now_us // 1_000_000 - LOG_S - _LATE_S)
+            if len(slots):
+                names = [name for _, name in self._places.tenants(kind, slots)]
+                self._log(ring.riding.close(slots), names)
+        return [self._logs.popleft() for _ in range(len(self._logs))]
+
     def forget(self, track: int) -> list[Detection]:
         """Ends a track: open candidates decide with what they have. An unknown track is no error."""
         place = self._places.find(track)
         if place is None:
             return []
+        slot = np.array([place.slot])
+        names = [name for _, name in self._places.tenants(place.kind, slot)]
+        self._log(self._places.rings[place.kind].riding.close(slot), names)
         watch = self._watches.pop(place, None)
         out = [] if watch is None else self._word(*place, watch, watch.settle())
         self._spins.pop(place, None)
         self._places.free(track)
         return out
+
+    def _log(self, logs: Logs, names: list[str]) -> None:
+        """Keeps finished logs; `names` are those of their rows."""
+        told = zip(logs.row.tolist(), logs.start_s.tolist(), logs.texts(), strict=True)
+        self._logs.extend(
+            RidingLog(names[row], start_s * 1_000_000, text)
+            for row, start_s, text in told
+            if start_s and names[row]
+        )
 
     def _faults(self, kind: int, slots: I64) -> list[list[str]]:
         ring = self._places.rings[kind]
@@ -142,6 +170,8 @@ class Fleet:
         mine = frames.rows(rows) if len(rows) < len(frames) else frames
         observed = observe(ring, slot, mine, index, self._params, self._counts)
         ring.note(slot, mine, index, observed.worn)
+        for logs in observed.logs:
+            self._log(logs, mine.helmet)
         if self._params.reminders:
             author = Author(self._now_us, int(self._params.late_s * 1e6), self._name)
             self._reminders += not_worn(ring, slot, mine, observed.unworn, author)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from core.config import Detection as Params
 from core.model import Frames
-from detectors import axes, calibration, gyro, noise, unworn, wear
+from detectors import axes, calibration, gyro, noise, riding, unworn, wear
 from detectors.health import FAULTS, Seen, look
 from detectors.health import step as step_health
 from detectors.ring import Ring
@@ -28,6 +28,8 @@ class Observed(NamedTuple):
     worn: U8
     """What to take for worn."""
     unworn: unworn.Unworn
+    logs: list[riding.Logs]
+    """What these frames finished of the helmets' riding logs."""
 
 
 def observe(
@@ -69,7 +71,11 @@ def observe(
     counts["wear_stuck"] += int(change.stuck.sum())
     counts["wear_bouncing"] += int(change.bouncing.sum())
     counts["unworn_rides"] += int(rides.opened.sum())
-    return Observed(wear.effective(row, frames.worn), rides)
+    worn = wear.effective(row, frames.worn)
+    doing = riding.states(worn, change.rides, rides.carried, ~np.isnan(speed), health["faults"])
+    start_us = riding.begin_us(evidence.start_us, frames.t0_us)
+    end_us = start_us + frames.acc.shape[1] * ring.period_ns // 1000
+    return Observed(worn, rides, ring.riding.note(slot, start_us, end_us, doing, len(ring.head)))
 
 
 def _part(

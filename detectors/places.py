@@ -61,14 +61,18 @@ class Places:
 
     def helmets(self, kind: int, slots: I64) -> list[str]:
         """Who lives in some slots of a ring; a helmet's late track beside its live one is left out."""
+        return [
+            name if name and self._track_of.get(name) == track else ""
+            for track, name in self.tenants(kind, slots)
+        ]
+
+    def tenants(self, kind: int, slots: I64) -> list[tuple[int, str]]:
+        """The track in each of some slots of a ring, and its helmet; no name where a slot is empty."""
         here = np.flatnonzero(self._ring_of == kind)
         mine = here[np.isin(self._slot_of[here], slots)]
         track_at = dict(zip(self._slot_of[mine].tolist(), self._tracks[mine].tolist(), strict=True))
-        names = [self._helmet_of[track_at[slot]] if slot in track_at else "" for slot in slots.tolist()]
-        return [
-            name if name and self._track_of.get(name) == track_at[slot] else ""
-            for name, slot in zip(names, slots.tolist(), strict=True)
-        ]
+        tracks = [track_at.get(slot, -1) for slot in slots.tolist()]
+        return [(track, self._helmet_of.get(track, "")) for track in tracks]
 
     def kind_of(self, frames: Frames, rows: I64) -> I64:
         """The ring each row's rate, range and scale belong to."""

@@ -15,6 +15,7 @@ from detectors.calibration import CALIBRATION
 from detectors.gyro import GYRO
 from detectors.health import HEALTH
 from detectors.noise import NOISE
+from detectors.riding import Book
 from detectors.spin import SpinRing
 from detectors.wear import WEAR, resumed
 from detectors.window import most_counts
@@ -92,6 +93,7 @@ class Ring:
         self.calibration = np.zeros(0, CALIBRATION)
         self.gyro = np.zeros(0, GYRO)
         self.spin = SpinRing(self.fs_hz, self.chunk)
+        self.riding = Book()
         self._free: list[int] = []
 
     @property
@@ -102,7 +104,9 @@ class Ring:
     @property
     def nbytes(self) -> int:
         """Bytes of all slots, used or not."""
-        return self.spin.nbytes + sum(int(getattr(self, name).nbytes) for name in _PER_SLOT)
+        return (
+            self.spin.nbytes + self.riding.nbytes + sum(int(getattr(self, name).nbytes) for name in _PER_SLOT)
+        )
 
     def take(self, many: int) -> I64:
         """Reserves slots, growing the memory by doubling."""

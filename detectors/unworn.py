@@ -27,6 +27,8 @@ class Unworn(NamedTuple):
     opened: Mask
     over: Mask
     """Put on, stopped, found to be a train or the wear bit found to be stuck."""
+    carried: Mask
+    """Moved as fast as a train or a car in the last minutes."""
 
 
 def speed_mps(speed: F32, accuracy_m: F32) -> F32:
@@ -49,4 +51,4 @@ def step(s: npt.NDArray[np.void], rides: Mask, speed: F32, seconds: F32) -> Unwo
     due &= (s["opened_us"] == 0) | (s["end_us"] - s["opened_us"] >= _AGAIN_US)
     s["open"] |= due
     s["opened_us"] = np.where(due, s["end_us"], s["opened_us"])
-    return Unworn(np.asarray(due), np.asarray(before & ~s["open"]))
+    return Unworn(np.asarray(due), np.asarray(before & ~s["open"]), np.asarray(carried))

@@ -23,6 +23,7 @@ from detectors import Fleet
 from ingest import codec
 from ingest.codec import Message
 from ingest.journal import Tick
+from ingest.riding import RidingOutbox
 from ingest.sequence import Sequence
 from ingest.telemetry import summarise
 
@@ -44,6 +45,7 @@ class Pipeline:
         self._offline: dict[str, HelmetStatus] = {}
         self._faulty: dict[str, list[str]] = {}
         self._looked_us = 0
+        self.riding = RidingOutbox()
         self.frames = 0
         self.rejected = 0
         self.lag_s = 0.0
@@ -71,6 +73,7 @@ class Pipeline:
             tick.detections += self._fleet.advance(now_us)
             if abs(now_us - self._looked_us) >= self._config.report_s * 1e6:
                 self._looked_us, self._faulty = now_us, self._fleet.faulty()
+                self.riding.put(self._fleet.riding(now_us))
         with stage("telemetry"):
             kept = [placed.frames for placed in sequenced.placed] + sequenced.archive
             tick.telemetry = [summarise(frames) for frames in kept]

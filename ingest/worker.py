@@ -72,7 +72,7 @@ class Worker:
             self.report,
             self._taken_outbox.extend,
             self._observed.take,
-            self._messages.take,
+            self._answered,
         )
         self._telemetry = StoreRelay(
             lambda: open_store(config.storage),
@@ -151,7 +151,13 @@ class Worker:
             unstored_rows=self._journal.rows_waiting,
             helmets=self._pipeline.reports(),
             prompted=self._messages.ids,
+            riding=self._pipeline.riding.next(),
         )
+
+    def _answered(self, answer: bytes) -> None:
+        """The desk's answer to a report: what helmets are to be told, and how much it has kept."""
+        self._pipeline.riding.answered(answer)
+        self._messages.take(answer)
 
     def _count_network_cpu(self) -> None:
         now_s = self._subscriber.thread_cpu_s()

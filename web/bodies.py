@@ -83,3 +83,15 @@ AUDIT = record(
     detail={"type": "object"},
     rows={"type": ["integer", "null"]},
 )
+SECONDS = {"worn_s": INTEGER, "not_worn_s": INTEGER, "unknown_s": INTEGER}
+DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
+ON_DUTY = record(
+    helmet=TEXT,
+    rider={"type": ["string", "null"]},
+    worked_s=NUMBER,
+    since_us=INTEGER,
+    heard_us=INTEGER,
+    works={"type": "boolean"},
+    rest_s=NUMBER,
+    uncertain_s=NUMBER,
+)

@@ -11,7 +11,7 @@ from aiohttp import web
 from alerts.database import BookError
 from core.clock import Clock
 from core.config import Config, ConfigError
-from web import observing
+from web import observing, riding
 from web.access import DESK, headers
 from web.problems import problems
 from web.routes import routes
@@ -39,6 +39,7 @@ def make_app(
     app.router.add_static("/static", STATIC)
     app.cleanup_ctx.append(_running)
     observing.install(app, samples)
+    riding.install(app)
     app.on_shutdown.append(_end_feeds)
     return app
 

@@ -39,10 +39,10 @@ async def history(request: web.Request, desk: Desk, by: Person) -> web.StreamRes
     alerts, before = await desk.ask(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=None))
     await response.prepare(request)
     # With a byte order mark: without one, Excel takes Chinese for something else.
-    await response.write("\ufeff".encode() + _lines([COLUMNS]) + _lines(map(_cells, alerts)))
+    await response.write("\ufeff".encode() + lines([COLUMNS]) + lines(map(_cells, alerts)))
     while before is not None:
         alerts, before = await desk.ask(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=before))
-        await response.write(_lines(map(_cells, alerts)))
+        await response.write(lines(map(_cells, alerts)))
     await response.write_eof()
     return response
 
@@ -90,7 +90,8 @@ def _moment(at_us: int | None) -> str:
     return "" if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _lines(rows: Iterable[Iterable[object]]) -> bytes:
+def lines(rows: Iterable[Iterable[object]]) -> bytes:
+    """Rows as CSV, harmless to spreadsheets."""
     out = io.StringIO()
     writer = csv.writer(out)
     for row in rows:

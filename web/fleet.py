@@ -38,7 +38,7 @@ class Fleet:
         self, report: WorkerReport, now_us: int, silenced: Callable[[str], bool] = lambda _: False
     ) -> list[HelmetReport]:
         """Takes a report and returns the helmets that changed; of `silenced` ones nobody counts who went offline."""
-        self._workers[report.worker] = _Worker(replace(report, helmets=[]), now_us)
+        self._workers[report.worker] = _Worker(replace(report, helmets=[], riding=[]), now_us)
         changed = []
         for reported in report.helmets:
             helmet = reported
@@ -121,5 +121,5 @@ class Fleet:
 def _worker(worker: _Worker, now_us: int) -> dict[str, Any]:
     age_s = max(0, now_us - worker.taken_us) / 1e6
     body: dict[str, Any] = asdict(worker.report)
-    del body["helmets"]
+    del body["helmets"], body["riding"]
     return body | {"age_s": age_s, "stale": age_s > STALE_S}

@@ -8,7 +8,7 @@ from aiohttp import web
 from alerts.book import BATCH, Book
 from alerts.messages import Message, Messages
 from core import metrics
-from web import worker_wire
+from web import riding, worker_wire
 from web.problems import read_body
 from web.state import Desk
 
@@ -39,7 +39,10 @@ async def take_events(request: web.Request, desk: Desk) -> web.Response:
 
 
 async def take_report(request: web.Request, desk: Desk) -> web.Response:
-    """Takes a worker's report, tells the pages what changed, and the worker which helmets are to be told what."""
+    """Takes a worker's report, tells the pages what changed, and the worker which helmets are to be told what.
+
+    The answer comes after what it says of riding is kept.
+    """
     report = worker_wire.report(await read_body(request, WORKER_BODY_MAX))
     now_us = desk.clock.now_us()
     changed = desk.fleet.take(report, now_us, desk.silenced)
@@ -54,4 +57,5 @@ async def take_report(request: web.Request, desk: Desk) -> web.Response:
         for each in await desk.messages(struck_off)
         if desk.fleet.worker_of(each.helmet) in (None, report.worker)
     ]
-    return web.json_response({"prompts": prompts})
+    kept = await riding.keep(request, desk, report.riding)
+    return web.json_response({"prompts": prompts, "riding": kept})

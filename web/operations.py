@@ -3,14 +3,17 @@
 from web.bodies import (
     AUDIT,
     CHANNEL,
+    DAY,
     EMPTY,
     FILTERS,
     FINE,
     FROM,
     OBSERVATION,
+    ON_DUTY,
     PACK,
     REFUSED,
     REGISTERS,
+    SECONDS,
     SESSION,
     SILENCE,
     STORM,
@@ -39,7 +42,7 @@ OPERATIONS: dict[str, Operation] = {
         "Take a report; the answer names what helmets are to be told",
         "worker",
         ref("WorkerReport"),
-        record(prompts=array(record(id=TEXT, helmet=TEXT, text=TEXT))),
+        record(prompts=array(record(id=TEXT, helmet=TEXT, text=TEXT)), riding=INTEGER),
         errors=(400,),
     ),
     "GET /api/v1/alerts": Operation(
@@ -185,6 +188,61 @@ OPERATIONS: dict[str, Operation] = {
         ),
     ),
     "GET /api/v1/fleet": Operation("All workers and helmets", answer={"type": "object"}),
+    "GET /api/v1/riding": Operation(
+        "How long each helmet was ridden on a day, worn and not, and all of them together",
+        answer=record(
+            now_us=INTEGER,
+            day=TEXT,
+            total=record(helmets=INTEGER, **SECONDS),
+            helmets=array(record(helmet=TEXT, **SECONDS)),
+            next={"type": ["string", "null"]},
+        ),
+        errors=(400, 503),
+        query=(
+            ("day", DAY, "today, in the desk's time zone, unless given"),
+            (
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000},
+                "helmets on a page",
+            ),
+            ("after", TEXT, "`next` of the page before"),
+        ),
+    ),
+    "GET /api/v1/riding.csv": Operation(
+        "The riding times of some days as a table for spreadsheets, streamed",
+        "supervisor",
+        answer=TEXT,
+        media="text/csv",
+        errors=(400, 503),
+        query=(("from", DAY, "first day; today unless given"), ("to", DAY, "last day; today unless given")),
+    ),
+    "GET /api/v1/duty": Operation(
+        "Who has ridden for how long without a real rest, the longest first",
+        answer=record(
+            now_us=INTEGER,
+            warn_s=NUMBER,
+            limit_s=NUMBER,
+            rest_s=NUMBER,
+            warned=INTEGER,
+            over=INTEGER,
+            riders=array(ON_DUTY),
+            next={"type": ["integer", "null"]},
+        ),
+        errors=(400, 503),
+        query=(
+            ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}, "riders on a page"),
+            ("after", INTEGER, "`next` of the page before"),
+        ),
+    ),
+    "GET /api/v1/helmets/{id}/riding": Operation(
+        "The last fourteen days of one helmet, and its duty",
+        answer=record(
+            helmet=TEXT,
+            days=array(record(day=TEXT, helmet=TEXT, **SECONDS)),
+            duty=ON_DUTY | {"type": ["object", "null"]},
+        ),
+        errors=(503,),
+    ),
     "GET /api/v1/observations": Operation(
         "The helmets under observation, and until when", "worker", answer=record(observed={"type": "object"})
     ),

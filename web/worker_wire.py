@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from core.model import Detection, HelmetEvent, HelmetReport, Trace, WorkerReport
+from core.model import Detection, HelmetEvent, HelmetReport, RidingLog, Trace, WorkerReport
 from web.checked import LARGEST, checked, read_json
 from web.problems import Problem
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 _INCIDENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HELMET = re.compile(r"[A-Za-z0-9_-]{1,24}")
+
+_STATES = re.compile(r"[0-4]{0,60}")
+_NO_LOG = RidingLog("-", 0, "")
 
 _DETECTIONS = TypeAdapter(list[Detection])
 _EVENTS = TypeAdapter(list[HelmetEvent])
@@ -57,13 +60,23 @@ def events(body: bytes) -> list[HelmetEvent]:
 
 
 def report(body: bytes) -> WorkerReport:
-    """A worker's report. Raises `Problem` 400."""
-    return checked(lambda: _REPORT.validate_json(body))
+    """A worker's report. Raises `Problem` 400.
+
+    A riding log that cannot be used is as if it had been empty: nobody wants it again.
+    """
+    given = checked(lambda: _REPORT.validate_json(body))
+    return replace(given, riding=[each if _usable(each) else _NO_LOG for each in given.riding])
 
 
 def helmets_json(helmets: list[HelmetReport]) -> bytes:
     """Helmets as a JSON array; what is not a finite number is null."""
     return _HELMETS.dump_json(helmets)
+
+
+def _usable(log: RidingLog) -> bool:
+    return bool(
+        _HELMET.fullmatch(log.helmet) and _STATES.fullmatch(log.states) and 0 <= log.start_us <= LARGEST
+    )
 
 
 def _python(adapter: TypeAdapter[T], raw: Any) -> T:

@@ -1,6 +1,7 @@
 """`helmetwatch import` and `helmetwatch forget`, as an operator says them."""
 
 import os
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from alerts import riders
 from alerts.book import Book
 from alerts.model import Resolution, Rider
 from alerts.reader import Reader
+from alerts.riding import RidingBook, beside
 from app.cli import main
-from core.model import Detection, HelmetEvent, Kind, Stage
+from core.model import Detection, HelmetEvent, Kind, RidingLog, Stage
 
 HEADER = "helmet,name,phone\n"
 NOW_US = 1_700_000_000_000_000
@@ -170,3 +172,13 @@ def test_a_rider_without_an_alert_is_forgotten_by_the_helmet_of_the_riders_file(
     )
     book.close()
     assert b"SF-1" not in (folder / "alerts.db").read_bytes()
+
+
+def test_how_long_a_rider_without_an_alert_rode_is_forgotten_too(folder: Path) -> None:
+    (folder / "riders.csv").write_text(HEADER + "SF-1,张三,1\nSF-2,李四,2\n", encoding="utf-8")
+    book = RidingBook(beside(folder / "alerts.db"), UTC)
+    book.take([RidingLog(f"SF-{k}", NOW_US, "44") for k in (1, 2)], NOW_US)
+    done = say(folder, "forget", "张三", "--phone", "1")
+    assert done.exit_code == 0 and done.output.endswith("1 days of riding have been forgotten\n")
+    assert [each.helmet for each in book.ridden(book.day(NOW_US), "", 10)] == ["SF-2"]
+    book.close()

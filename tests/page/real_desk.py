@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import urllib.request
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from core.config import Config
-from core.model import Detection, HelmetReport, Kind, Position, Stage, Trace, WorkerReport, Worn
+from core.model import (
+    Detection,
+    HelmetReport,
+    Kind,
+    Position,
+    RidingLog,
+    Stage,
+    Trace,
+    WorkerReport,
+    Worn,
+)
 from web.accounts import Role, add_account
 from web.desk import run
 
@@ -245,8 +255,10 @@ class RealDesk:
         self.post("detections", [asdict(found)])
         return found
 
-    def report(self, helmets: list[HelmetReport]) -> None:
-        report = WorkerReport("worker-1", now_us(), True, 100, 0, 50.0, 0, 0.1, 0, 0, helmets)
+    def report(self, helmets: list[HelmetReport], riding: Sequence[RidingLog] = ()) -> None:
+        report = WorkerReport(
+            "worker-1", now_us(), True, 100, 0, 50.0, 0, 0.1, 0, 0, helmets, riding=list(riding)
+        )
         self.post("report", asdict(report))
 
 

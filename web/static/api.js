@@ -59,6 +59,10 @@ export const previewSilence = (scope) => call("POST", "/silences/preview", scope
 export const startSilence = (silence) => call("POST", "/silences", silence);
 export const endSilence = (id) => call("POST", `/silences/${encodeURIComponent(id)}/end`, {});
 export const getFleet = () => call("GET", "/fleet");
+export const getRiding = (after) => call("GET", `/riding?${new URLSearchParams({ limit: 5000, after })}`);
+export const getDuty = (limit) => call("GET", `/duty?limit=${limit}`);
+export const getHelmetRiding = (name) => call("GET", `${helmetPath(name)}/riding`);
+export const ridingCsvUrl = (from) => `${BASE}/riding.csv?from=${from}`;
 export const getTold = (ids) => call("GET", `/deliveries?alerts=${ids.join(",")}`);
 export const getChannels = () => call("GET", "/channels");
 export const testChannel = (name) => call("POST", `/channels/${encodeURIComponent(name)}/test`, {});

@@ -1,11 +1,13 @@
 // The fleet map: every helmet a small mark whose shape and colour say how it is, alerts larger on top.
 
 import { h } from "./dom.js";
+import { DutyList } from "./duty.js";
 import { faultWords, showHelmet } from "./helmet.js";
 import { HelmetTable } from "./helmets.js";
 import { t, term } from "./i18n.js";
 import { makeMap, onMap } from "./map.js";
 import { TEST, who } from "./pieces.js";
+import { RidingNews, wearBasis, wearIsLow, wearPercent } from "./riding.js";
 import { FINAL, UNTAKEN } from "./store.js";
 import { age, now_us } from "./time.js";
 
@@ -74,16 +76,22 @@ export class FleetMap {
   #fit = h("button", { type: "button", class: "small fit", onclick: () => this.fit() });
   #box = h("div", { class: "map fleet-map" });
   #table;
+  #duty;
+  #news;
 
   // `open(id)` opens an alert; `go(params)` puts the table's order and filter into the address.
   constructor(store, open, go) {
     this.#store = store;
     this.#open = open;
-    this.#table = new HelmetTable(store, go, (helmet) => this.#find(helmet), (helmet) => this.#details(helmet));
+    this.#table = new HelmetTable(store, go, (helmet) => this.#find(helmet), (helmet) => this.#details(helmet.helmet));
+    this.#duty = new DutyList(store, (name) => this.#details(name));
+    this.#news = new RidingNews(store);
     this.root = h("section", { class: "view fleet", id: "fleet", hidden: true }, h("div", { class: "fleet-head" }, this.#counts, this.#fit),
-      h("div", { class: "fleet-body" }, this.#box, this.#table.root));
+      h("div", { class: "fleet-body" }, this.#box, h("div", { class: "fleet-side" }, this.#duty.root, this.#table.root)));
+    store.addEventListener("aside", ({ detail }) => detail.includes("riding") && !this.root.hidden && this.#showCounts());
     store.addEventListener("fleet", () => {
       this.refresh();
+      if (!this.root.hidden) this.#news.ask();
       if (!this.root.hidden) this.#table.refresh();
     });
     store.addEventListener("alerts", () => this.refresh());
@@ -91,7 +99,9 @@ export class FleetMap {
 
   // To be called once the panel is on the page; `given` is what the address says of the table.
   show(given) {
+    this.#news.ask();
     this.#table.render(given);
+    this.#duty.render();
     this.root.setAttribute("aria-label", t("fleet"));
     this.#fit.textContent = t("fit");
     this.refresh();
@@ -135,8 +145,16 @@ export class FleetMap {
     this.#counts.replaceChildren(
       ...STATES.map((state) => h("li", { "data-ride": state }, legend(state), ` ${t(`ride.${state}`)} `, h("b", {}, counts[state].toLocaleString()))),
       h("li", { "data-ride": "alert" }, h("i", { class: "legend-alert" }, "◆"), ` ${t("ride.alert")} `, h("b", {}, String(this.#marked().length))),
+      this.#rate(),
       placeless ? h("li", { class: "muted" }, t("no_position", { n: placeless })) : "",
       this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "");
+  }
+
+  #rate() {
+    const total = this.#store.riding?.total;
+    if (!total) return "";
+    return h("li", { class: "fleet-rate", title: t("wear_rate_hint") }, `${t("wear_rate_today")} `, h("b", { class: wearIsLow(total) ? "bad-words" : "" }, wearPercent(total)),
+      h("span", { class: "muted" }, ` ${wearBasis(total)}`));
   }
 
   #paint(context, toPoint, width, height) {
@@ -204,12 +222,14 @@ export class FleetMap {
     this.#card(at, { helmet, state: rideState(helmet, now_us()) });
   }
 
-  #details(helmet) {
-    showHelmet(this.#store, helmet.helmet, (each) => rideState(each, now_us()), helmet.lat_deg === null ? null : () => this.#find(helmet));
+  // Of a helmet that has not been heard of since the desk started only its hours are known.
+  #details(name) {
+    const helmet = this.#store.helmets.get(name);
+    showHelmet(this.#store, name, (each) => rideState(each, now_us()), (helmet?.lat_deg ?? null) === null ? null : () => this.#find(helmet));
   }
 
   #card(at, target) {
-    L.popup({ closeButton: true, autoPan: false }).setLatLng(at).setContent(helmetCard(target, () => this.#details(target.helmet))).openOn(this.#map);
+    L.popup({ closeButton: true, autoPan: false }).setLatLng(at).setContent(helmetCard(target, () => this.#details(target.helmet.helmet))).openOn(this.#map);
   }
 }
 

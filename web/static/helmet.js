@@ -3,8 +3,9 @@
 import * as api from "./api.js";
 import { h, ticking, toast } from "./dom.js";
 import { known, t, term } from "./i18n.js";
+import { dutyLevel, dutyNow, wearBasis, wearIsLow, wearPercent } from "./riding.js";
 import { forSupervisors, supervises } from "./role.js";
-import { clock, now_us, span } from "./time.js";
+import { clock, hours, now_us, span } from "./time.js";
 
 const FOR_S = 7200;
 
@@ -17,13 +18,14 @@ export function faultWords(helmet) {
 export function showHelmet(store, name, ride, find) {
   const observed = h("div", { class: "observed" });
   const facts = h("dl", { class: "facts" });
+  const riding = h("div", { class: "riding" });
   const close = () => dialog.close();
   const show = () => {
     const helmet = store.helmets.get(name);
-    facts.replaceChildren(...rows(helmet, ride(helmet)));
+    facts.replaceChildren(...(helmet ? rows(helmet, ride(helmet)) : []));
   };
   const dialog = h("dialog", { class: "helmet", "aria-label": `${t("helmet")} ${name}` },
-    h("h2", {}, `${t("helmet")} ${name}`), facts, observed,
+    h("h2", {}, `${t("helmet")} ${name}`), facts, riding, observed,
     h("div", { class: "dialog-acts" },
       find && h("button", { type: "button", class: "act", onclick: () => { close(); find(); } }, t("on_map")),
       h("button", { type: "button", class: "act", onclick: close }, t("close"))));
@@ -35,6 +37,7 @@ export function showHelmet(store, name, ride, find) {
   });
   show();
   showObservation(observed, name, supervises(store));
+  showRiding(riding, name, store);
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -49,6 +52,22 @@ function rows(helmet, state) {
     pair("speed_now", helmet.speed_mps === null ? "–" : `${(helmet.speed_mps * 3.6).toFixed(0)} km/h`),
     pair("heard_col", ticking(() => t("ago", { span: span((now_us() - helmet.received_us) / 1e6) }))),
   ].flat();
+}
+
+async function showRiding(box, name, store) {
+  let found;
+  try {
+    found = await api.getHelmetRiding(name);
+  } catch {
+    return; // The hours are beside the point of this dialog; the rest stands without them.
+  }
+  const today = found.days.find((each) => each.day === store.riding?.day), { duty } = found;
+  const tone = duty && store.duty ? { over: "bad-words", near: "warn", "": "" }[dutyLevel(duty, store.duty)] : "";
+  box.replaceChildren(
+    h("dl", { class: "facts" },
+      h("dt", {}, t("wear_rate_today")), h("dd", { class: wearIsLow(today) ? "bad-words" : "" }, `${wearPercent(today)} `, h("span", { class: "muted" }, wearBasis(today))),
+      h("dt", {}, t("duty")), h("dd", { class: tone }, duty ? [t("duty_line", { worked: hours(duty.worked_s, true), since: clock(duty.since_us).slice(0, -3) }), ` · ${dutyNow(duty)}`, duty.uncertain_s >= 60 && ` · ${t("duty_uncertain")} ${hours(duty.uncertain_s)}`] : t("duty_not"))),
+    found.days.length > 1 ? h("details", {}, h("summary", {}, t("last_days")), h("ul", { class: "entries" }, found.days.map((each) => h("li", {}, h("time", {}, each.day), ` ${wearPercent(each)} `, h("span", { class: "muted" }, wearBasis(each)))))) : "");
 }
 
 // `may`: whether this account may change that and take the samples.

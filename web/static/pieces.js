@@ -87,3 +87,10 @@ export function tags(alert) {
 export function placeShort(position) {
   return position ? `${position.lat_deg.toFixed(4)}, ${position.lon_deg.toFixed(4)}` : t("no_place");
 }
+
+// A bar from 0 to 1 with an optional mark where the target lies; the number stands beside it.
+export function bar(share, tone, mark = null) {
+  return svg("svg", { class: `bar-chart ${tone}`, viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { class: "ground", width: 100, height: 10 }), svg("rect", { class: "fill", width: 100 * Math.min(1, share ?? 0), height: 10 }),
+    mark !== null && svg("rect", { class: "target", x: 100 * mark - 0.5, width: 1, height: 10 }));
+}

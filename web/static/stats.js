@@ -1,8 +1,9 @@
 // How well the desk and the detector do: small pictures, with the numbers and their n beside them.
 
 import * as api from "./api.js";
-import { h, svg } from "./dom.js";
+import { h } from "./dom.js";
 import { t, term } from "./i18n.js";
+import { bar } from "./pieces.js";
 import { fineSpan, now_us } from "./time.js";
 
 const DAYS = [1, 7, 30, 90];
@@ -58,13 +59,6 @@ function percent(share) {
 
 function seconds(value) {
   return value === null ? "–" : fineSpan(value);
-}
-
-// A bar from 0 to 1 with an optional mark where the target lies; the number stands beside it.
-function bar(share, tone, mark = null) {
-  return svg("svg", { class: `bar-chart ${tone}`, viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("rect", { class: "ground", width: 100, height: 10 }), svg("rect", { class: "fill", width: 100 * Math.min(1, share ?? 0), height: 10 }),
-    mark !== null && svg("rect", { class: "target", x: 100 * mark - 0.5, width: 1, height: 10 }));
 }
 
 function line(label, share, words, tone, mark) {

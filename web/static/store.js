@@ -31,6 +31,8 @@ export class Store extends EventTarget {
   silences = [];
   places = { cities: [], stations: [] }; // Where riders belong to: [name], [{city, station}].
   people = [];
+  riding = null; // How long helmets were ridden today: {day, total, byHelmet}.
+  duty = null; // Who has ridden without a rest, as the desk says it.
   me = null;
   lastAlertAt_us = null;
   #sorted = null;

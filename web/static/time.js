@@ -41,6 +41,14 @@ export function span(seconds) {
   return `${Math.floor(s / 86400)}${d} ${Math.floor(s / 3600) % 24}${hr}`;
 }
 
+// Working time: 34 分, 3.2 小时; `exact` to the minute: 3 小时 52 分.
+export function hours(seconds, exact = false) {
+  const minutes = Math.floor(seconds / 60);
+  const [hr, min] = english() ? [" h", " min"] : [" 小时", " 分"];
+  if (minutes < 60) return `${minutes}${min}`;
+  return exact ? `${Math.floor(minutes / 60)}${hr} ${pad(minutes % 60)}${min}` : `${(Math.floor(seconds / 360) / 10).toFixed(1)}${hr}`;
+}
+
 // A short span to a tenth: 0.6 秒.
 export function fineSpan(seconds) {
   return seconds < 10 ? `${seconds.toFixed(1)} ${english() ? "s" : "秒"}` : span(seconds);

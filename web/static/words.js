@@ -1,10 +1,12 @@
 // Every word on the page: [Chinese, English]. `group.code` names a code that comes from the server.
 
 import { EVIDENCE_WORDS } from "./words-evidence.js";
+import { RIDING_WORDS } from "./words-riding.js";
 import { VIEW_WORDS } from "./words-views.js";
 
 export const WORDS = {
   ...EVIDENCE_WORDS,
+  ...RIDING_WORDS,
   ...VIEW_WORDS,
   brand: ["头盔守望", "Helmetwatch"],
   alerts: ["报警", "Alerts"],

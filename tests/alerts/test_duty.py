@@ -1,16 +1,14 @@
-"""The fatigue clock (docs/detection.md, Duty): what tires, what rests, and that the order of data does not matter.
+"""The fatigue clock (docs/detection.md, Duty): what tires and what rests.
 
-Verification cases: V43, V44, V45.
+Verification cases: V43, V45; V44, that the order of data does not matter, is held by `test_alert_riding`.
 """
 
 import os
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from detectors.duty import BRIDGE_S, LIMIT_S, WARN_S, Clock, Interval, Log, fold
+from alerts.duty import BRIDGE_S, LIMIT_S, WARN_S, Clock, Interval, fold
 
 T0_US = 1_700_000_000_000_000
 
@@ -39,52 +37,6 @@ def test_v43_the_warning_comes_a_quarter_of_an_hour_before_the_limit():
 
 def test_v43_many_short_breaks_do_not_add_up_to_a_rest():
     assert fold(day(*[(600, "ride"), (900, "rest")] * 6)).worked_s == 3600
-
-
-STREAM = st.lists(
-    st.tuples(st.integers(1, 3000), st.sampled_from(["ride", "rest", "hole"])), min_size=1, max_size=30
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(STREAM, st.randoms(use_true_random=False), st.integers(0, 30))
-def test_v44_late_and_repeated_data_gives_the_same_clock_as_data_in_time(parts, random, repeats):
-    intervals = day(*parts)
-    order = [*intervals, *random.choices(intervals, k=repeats)] if intervals else []
-    random.shuffle(order)
-    log = Log()
-    for interval in order:
-        log.add(interval)
-    assert log.intervals == sorted(intervals)
-    assert log._clock == fold(intervals)
-
-
-@settings(max_examples=100, deadline=None)
-@given(STREAM, st.data())
-def test_v44_forgetting_what_lies_before_a_rest_changes_nothing(parts, data):
-    intervals = day(*parts)
-    if not intervals:
-        return
-    log, plain = Log(), Log()
-    cut = data.draw(st.integers(0, len(intervals)))
-    for interval in intervals[:cut]:
-        log.add(interval)
-        plain.add(interval)
-    log.forget_before(log._clock.end_us)
-    for interval in intervals[cut:]:
-        log.add(interval)
-        plain.add(interval)
-    refolded = fold(log.intervals)
-    assert refolded.worked_s == plain._clock.worked_s and refolded.since_us == plain._clock.since_us
-
-
-def test_v44_a_ride_that_comes_late_closes_the_hole_it_was_missing_from():
-    parts = day((3600, "ride"), (1800, "ride"), (3600, "ride"))
-    log = Log()
-    log.add(parts[0])
-    assert log.add(parts[2]).uncertain_s == 1800
-    clock = log.add(parts[1])
-    assert clock.worked_s == 9000 and clock.uncertain_s == 0
 
 
 @pytest.mark.parametrize("before", ["ride", "rest"])

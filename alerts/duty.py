@@ -1,11 +1,10 @@
 """The fatigue clock: how long somebody has ridden without a real break, from intervals of event time.
 
-Intervals may come in any order and twice; the clock is always a fold over all of them in order of time, so late data
-gives the total that data in time would have given. Nothing here knows calendars: times are microseconds UTC.
+The clock is a fold over intervals in order of time; `alerts.riding` puts what came late or twice in that order, so
+that it gives the total that data in time would have given. Nothing here knows calendars: times are microseconds UTC.
 """
 
-from bisect import bisect_right, insort
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import NamedTuple
 
 WARN_S, LIMIT_S = 13_500.0, 14_400.0
@@ -72,39 +71,7 @@ def _count(clock: Clock, end_us: int, works: bool) -> Clock:
     return clock._replace(end_us=end_us, works=False, rest_s=rest_s)
 
 
-@dataclass(slots=True)
-class Log:
-    """One rider's intervals since the last rest, and the clock they make."""
-
-    intervals: list[Interval] = field(default_factory=list)
-    _clock: Clock = field(default_factory=Clock)
-
-    def add(self, interval: Interval) -> Clock:
-        """Takes an interval, whenever it comes; the clock as of the newest one."""
-        at = bisect_right(self.intervals, interval)
-        if at and self.intervals[at - 1] == interval:
-            return self._clock
-        if at == len(self.intervals) and interval.start_us >= self._clock.end_us:
-            self.intervals.append(interval)
-            self._clock = advance(self._clock, interval)
-        else:
-            insort(self.intervals, interval)
-            self._clock = fold(self.intervals)
-        return self._clock
-
-    def forget_before(self, time_us: int) -> None:
-        """Drops intervals that no late data can change any more: those that ended before a rest before `time_us`."""
-        clock, keep = Clock(), 0
-        for k, interval in enumerate(self.intervals):
-            if interval.end_us >= time_us:
-                break
-            clock = advance(clock, interval)
-            if clock.rest_s >= REST_S and not clock.worked_s:
-                keep = k
-        del self.intervals[:keep]
-
-
-def fold(intervals: list[Interval]) -> Clock:
+def fold(intervals: Iterable[Interval]) -> Clock:
     """The clock of intervals in order of time."""
     clock = Clock()
     for interval in intervals:
