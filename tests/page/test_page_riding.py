@@ -59,15 +59,13 @@ WORDS = {
         "summary": "1 人超过 4 小时 · 1 人超过 3 小时 45 分",
         "over": ["张三", "4 小时 05 分 · 请休息", "骑行中", "10 分"],
         "near": ["李四", "3 小时 50 分 · 快到 4 小时", "停了 5 分", "–"],
-        "details": "连续骑行",
     },
     "en": {
         "low": "50 % 1.0 h",
         "total": re.compile(r"Wear rate today 9\d % of 8\.9 h known · 10 min unknown"),
         "summary": "1 over 4 h · 1 over 3 h 45",
         "over": ["张三", "4 h 05 min · rest now", "riding", "10 min"],
-        "near": ["李四", "3 h 50 min · near 4 h", "has paused for 5 min", "–"],
-        "details": "Riding without a real rest",
+        "near": ["李四", "3 h 50 min · near 4 h", "paused 5 min", "–"],
     },
 }
 

@@ -21,7 +21,7 @@ from running_desk import (
 
 from core.config import Alerts
 from core.model import Stage
-from web.export import _lines
+from web.export import lines
 from web.incidents import mentioned
 from web.registers import Registers
 
@@ -194,7 +194,7 @@ async def test_the_history_is_a_table_for_a_spreadsheet_by_the_lists_filters(des
 
 @given(st.text(max_size=20))
 def test_no_cell_of_the_table_begins_as_a_formula(text: str) -> None:
-    (row,) = list(csv.reader(io.StringIO(_lines([[text]]).decode(), newline=""))) or [[""]]
+    (row,) = list(csv.reader(io.StringIO(lines([[text]]).decode(), newline=""))) or [[""]]
     assert not row or row[0][:1] not in ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -66,7 +66,7 @@ async function showRiding(box, name, store) {
   box.replaceChildren(
     h("dl", { class: "facts" },
       h("dt", {}, t("wear_rate_today")), h("dd", { class: wearIsLow(today) ? "bad-words" : "" }, `${wearPercent(today)} `, h("span", { class: "muted" }, wearBasis(today))),
-      h("dt", {}, t("duty")), h("dd", { class: tone }, duty ? [t("duty_line", { worked: hours(duty.worked_s, true), since: clock(duty.since_us).slice(0, -3) }), ` · ${dutyNow(duty)}`, duty.uncertain_s >= 60 && ` · ${t("duty_uncertain")} ${hours(duty.uncertain_s)}`] : t("duty_not"))),
+      h("dt", {}, t("duty_short")), h("dd", { class: tone }, duty ? [t("duty_line", { worked: hours(duty.worked_s, true), since: clock(duty.since_us).slice(0, -3) }), ` · ${dutyNow(duty)}`, duty.uncertain_s >= 60 && ` · ${t("duty_uncertain")} ${hours(duty.uncertain_s)}`] : t("duty_not"))),
     found.days.length > 1 ? h("details", {}, h("summary", {}, t("last_days")), h("ul", { class: "entries" }, found.days.map((each) => h("li", {}, h("time", {}, each.day), ` ${wearPercent(each)} `, h("span", { class: "muted" }, wearBasis(each)))))) : "");
 }
 

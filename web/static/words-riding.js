@@ -13,6 +13,7 @@ export const RIDING_WORDS = {
   last_days: ["最近几天", "Last days"],
 
   duty: ["连续骑行（中间没有休息满 20 分钟）", "Riding without a real rest (20 min)"],
+  duty_short: ["连续骑行", "Without a rest"],
   duty_over: ["{n} 人超过 4 小时", "{n} over 4 h"],
   duty_near: ["{n} 人超过 3 小时 45 分", "{n} over 3 h 45"],
   duty_fine: ["没有人超过 3 小时 45 分", "nobody over 3 h 45"],
@@ -25,8 +26,8 @@ export const RIDING_WORDS = {
   duty_now: ["现在", "Now"],
   duty_uncertain: ["不确定", "Uncertain"],
   duty_rides: ["骑行中", "riding"],
-  duty_rests: ["停了 {span}", "has paused for {span}"],
-  duty_unheard: ["{span}没有记录", "no record for {span}"],
+  duty_rests: ["停了 {span}", "paused {span}"],
+  duty_unheard: ["{span}没有记录", "silent {span}"],
   duty_line: ["{worked}，{since} 开始", "{worked}, since {since}"],
   duty_not: ["没有连续骑行", "none"],
   "duty_level.over": ["请休息", "rest now"],
