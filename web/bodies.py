@@ -5,7 +5,7 @@ from typing import Any
 from alerts.model import State
 from core.model import Kind
 from web.accounts import Role
-from web.describing import INTEGER, TEXT, array, record
+from web.describing import INTEGER, NUMBER, TEXT, array, record
 
 EMPTY: dict[str, Any] = {"type": "object", "maxProperties": 0}
 SESSION = record(
