@@ -62,6 +62,7 @@ _SURROUNDINGS = {
     sqlite3.SQLITE_PERM,
 }
 """Errors that speak of disk and rights; the file itself may be sound and must stay where it is."""
+_PYTHON = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """SQLite's own messages name what a flipped bit made of a name."""
 _PAGE = 4096
@@ -264,6 +265,8 @@ def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
     last = 0
     with contextlib.suppress(*_UNREADABLE):
         last = _last_id(table, broken)
+    declared = {name: _PYTHON[kind] for _, name, kind, *_ in db.execute(f"PRAGMA table_info({table})")}
+    kinds = [declared[name] for name in _COLUMNS[table].split(", ")]
     # From both ends, since reading stops at the first damaged page.
     for order in ("ASC", "DESC"):
         with (
@@ -273,7 +276,9 @@ def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
             query = f"SELECT {_COLUMNS[table]} FROM {table} NOT INDEXED ORDER BY id {order}"  # noqa: S608
             for row in old.execute(query):
                 # Where a flipped bit leads to the wrong page, rows of another table come out.
-                if table != "outbox" or row[2] in ("detection", "event"):
+                if all(
+                    value is None or isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)
+                ):
                     rows[int(row[0])] = row
     marks = ", ".join("?" * (_COLUMNS[table].count(",") + 1))
     saved = 0
