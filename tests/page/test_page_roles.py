@@ -11,7 +11,7 @@ from test_page_views import go, helmet
 
 from web.accounts import add_account
 
-SAID = {"zh": "这里的操作仅限主管", "en": "is for supervisors"}
+SAID = {"zh": "仅限主管", "en": "a supervisor"}
 
 
 def operator(desk: RealDesk, browsers: Browsers, **options: object) -> Page:

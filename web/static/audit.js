@@ -37,9 +37,11 @@ export class AuditTrail {
 }
 
 function row(line) {
-  const { format, ...asked } = line.detail;
+  // The list on the page comes as JSON, in pages: neither says anything to people.
+  const { format, limit, before, ...asked } = line.detail;
+  const file = format && !(line.what === "history" && format === "json");
   return h("li", { "data-what": line.what },
-    h("time", {}, clock(line.at_us)), " ", h("b", {}, term("audit", line.what), format ? ` ${format.toUpperCase()}` : ""), " ",
+    h("time", {}, clock(line.at_us)), " ", h("b", {}, term("audit", line.what), file && ` ${format.toUpperCase()}`), " ",
     h("span", { class: "actor" }, line.by), " ", h("span", { class: "muted" }, line.address),
     line.rows === null ? "" : h("span", { class: "entry-words" }, t("audit_rows", { n: line.rows.toLocaleString() })),
     h("span", { class: "entry-words muted" }, Object.entries(asked).map(([name, value]) => `${name} ${value}`).join(" · ")));

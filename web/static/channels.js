@@ -36,10 +36,10 @@ export class Channels {
     const may = supervises(this.#store);
     this.root.replaceChildren(
       h("div", { class: "view-head" }, h("h1", {}, t("channels")), this.#all),
-      may ? h("p", { class: "muted" }, t("test_hint")) : forSupervisors(), this.#list,
+      may ? h("p", { class: "muted" }, t("test_hint")) : forSupervisors("test"), this.#list,
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
         may ? h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
-          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))) : forSupervisors(), this.#drilled),
+          h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))) : forSupervisors("drill"), this.#drilled),
       this.#silences.root, this.#registers.root, may ? this.#audit.root : "", h("section", { class: "card", id: "plan" }, plan()));
     this.#silences.render();
     this.#show();

@@ -88,7 +88,7 @@ async function showObservation(box, name, may) {
       may ? h("div", { class: "observe-acts" },
         h("button", { type: "button", class: "act", name: "observe", onclick: () => ask(() => api.observe(name, FOR_S)) }, t(until_us ? "observe_longer" : "observe")),
         until_us && h("button", { type: "button", class: "act", name: "unobserve", onclick: () => ask(async () => { await api.endObservation(name); return api.getObservation(name); }) }, t("observe_end")),
-        h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))) : forSupervisors(),
+        h("button", { type: "button", class: "act", name: "samples", onclick: () => download(name) }, t("samples_csv"))) : forSupervisors("observe"),
       trail.length ? h("ol", { class: "entries" }, trail.slice(0, 5).map((entry) => h("li", {}, h("time", {}, clock(entry.at_us)), " ", h("span", { class: "actor" }, entry.by), " ",
         entry.until_us > entry.at_us ? t("observed_until", { clock: clock(entry.until_us) }) : t("observed_ended")))) : "");
     if (had) box.querySelector("button")?.focus();

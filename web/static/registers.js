@@ -32,11 +32,11 @@ export class Registers {
     this.#state.replaceChildren(
       h("h2", {}, t("registers"), " ", h("button", { type: "button", class: "small", onclick: () => this.render() }, t("reload"))),
       h("p", {}, t("registers_known", { riders: found.riders.toLocaleString(), places: found.places.toLocaleString() })),
-      h("p", { class: found.faults.length ? "bad-words" : "muted" }, t(found.faults.length ? "registers_faulty" : "registers_hint")),
+      found.faults.length || supervises(this.#store) ? h("p", { class: found.faults.length ? "bad-words" : "muted" }, t(found.faults.length ? "registers_faulty" : "registers_hint")) : "",
       faultList(found),
       found.trail.length ? h("ul", { class: "brief" }, found.trail.map((each) => h("li", {}, h("span", {}, clock(each.at_us)), " ", h("b", {}, each.by), " ",
         `${t(`register.${each.what}`)}: ${counts(each)}`))) : "");
-    if (!supervises(this.#store)) return this.root.replaceChildren(this.#state, forSupervisors());
+    if (!supervises(this.#store)) return this.root.replaceChildren(this.#state, forSupervisors("register"));
     this.#form.hidden = found.files.length === 0;
     this.#form.replaceChildren(
       h("label", {}, h("span", {}, t("register_what")), h("select", { name: "what" }, found.files.map((what) => h("option", { value: what }, t(`register.${what}`))))),

@@ -7,7 +7,7 @@ export function supervises(store) {
   return store.me?.role === "supervisor";
 }
 
-// Stands where a supervisor has something to press.
-export function forSupervisors() {
-  return h("p", { class: "muted for-supervisors" }, t("for_supervisors"));
+// Stands where a supervisor has something to press, and says what that is.
+export function forSupervisors(what) {
+  return h("p", { class: "muted for-supervisors" }, t(`supervisors.${what}`));
 }

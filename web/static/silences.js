@@ -34,7 +34,7 @@ export class Silences {
     this.#title.textContent = t("silences");
     this.#hint.textContent = t("silences_hint");
     if (!supervises(this.#store)) {
-      this.#form.replaceChildren(forSupervisors());
+      this.#form.replaceChildren(forSupervisors("silence"));
       return this.#show();
     }
     const choice = (name, values) => h("label", {}, h("span", {}, t(`field.${name}`)), h("select", { name }, h("option", { value: "" }, t("any")), values.map((value) => h("option", { value }, value))));

@@ -250,7 +250,11 @@ export const VIEW_WORDS = {
 
   "role.operator": ["值班员", "operator"],
   "role.supervisor": ["主管", "supervisor"],
-  for_supervisors: ["这里的操作仅限主管。需要时请联系主管。", "What can be done here is for supervisors; ask one where it is needed."],
+  "supervisors.test": ["测试会发到所有渠道，仅限主管。", "Tests reach people by every channel: only a supervisor sends them."],
+  "supervisors.drill": ["演练仅限主管发起。", "Only a supervisor starts a drill."],
+  "supervisors.silence": ["静音仅限主管开始或结束。", "Only a supervisor holds messages back, or ends that."],
+  "supervisors.register": ["更换名册仅限主管。", "Only a supervisor replaces these files."],
+  "supervisors.observe": ["观察头盔和下载原始数据仅限主管。", "Only a supervisor puts a helmet under observation or takes its samples."],
   supervisors_only: ["（仅限主管）", "(supervisors only)"],
   audit: ["导出与拒绝记录", "Exports and refusals"],
   audit_hint: ["谁在什么时候、从哪里查看或导出了哪些数据，以及谁被拒绝了什么。", "Who looked through or took out which data, when and from where; and who was refused what."],
