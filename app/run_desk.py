@@ -49,8 +49,8 @@ def _accounts(config_path: Path | None) -> Accounts:
 @click.option("--display-name", default="", help="Name shown on alerts; without it NAME.")
 @click.option(
     "--role",
-    type=click.Choice(list(Role)),
-    default=Role.OPERATOR,
+    type=click.Choice([role.value for role in Role]),
+    default=Role.OPERATOR.value,
     show_default=True,
     help="What NAME may do.",
 )
@@ -71,7 +71,7 @@ def add(name: str, display_name: str, role: str, config_path: Path | None) -> No
 
 @user.command("role")
 @click.argument("name")
-@click.argument("role", type=click.Choice(list(Role)))
+@click.argument("role", type=click.Choice([role.value for role in Role]))
 @config_option
 def role(name: str, role: str, config_path: Path | None) -> None:
     """Make NAME an operator or a supervisor, which counts at once."""
