@@ -21,9 +21,8 @@ NOBODY = "FORGOTTEN"
 """Stands in the place of a helmet's id."""
 
 _FINAL = (State.RESOLVED, State.CANCELLED)
-_PATIENCE_S = 10.0
-_SHORT_PATIENCE_S = 0.25
-"""What the desk waits for a reader in the thread that writes alerts."""
+_PATIENCE_S = 0.25
+"""How long a reader is waited for: nobody can write an alert meanwhile (SQLite holds the lock)."""
 
 _WHOSE = (
     "json_set(body, '$.rider', json('null'), '$.position', json('null'), '$.helmet', ?, '$.speed_mps', json('null'), "
@@ -52,8 +51,6 @@ class Forgotten:
     """The rider's helmets, as far as they are known."""
     shared: list[str]
     """Those of them that other alerts still name, or some not closed: what is known by the helmet alone stays."""
-    settled: bool
-    """Whether the write-ahead log has been emptied too; if not, somebody reads the book: `settle` tries again."""
 
 
 class Retention:
@@ -94,14 +91,14 @@ class Retention:
         marks = 2  # Setting and taking away the guard's mark.
         self.owed |= self._db.total_changes - before > marks
         if self.owed:
-            self.settle(_SHORT_PATIENCE_S)
+            self.settle()
         return len(ids)
 
     def person(self, name: str, phone: str, helmets: Iterable[str] = ()) -> Forgotten:
         """Forgets a rider, who is known to have (had) these helmets too.
 
         What people wrote about the rider by name into other alerts cannot be found; that the rider was asked to
-        help is, and so is the helmet's id wherever it stands.
+        help is, and so is the helmet's id wherever it stands. It is `owed` afterwards: call `settle` until it is true.
         """
         whose = "json_extract(body, '$.rider.name') = ? AND json_extract(body, '$.rider.phone') = ?"
         with self._forgetting():
@@ -125,13 +122,14 @@ class Retention:
         shared = [helmet for helmet in known if not self._helmet(helmet)]
         live = [id_ for id_, state, _ in rows if state not in _FINAL]
         self.owed = True
-        return Forgotten(len(closed), live, known, shared, self.settle())
+        return Forgotten(len(closed), live, known, shared)
 
-    def settle(self, patience_s: float = _PATIENCE_S) -> bool:
-        """Empties the write-ahead log, which holds what was there before; False where somebody reads for longer."""
-        self._db.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
-        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    def settle(self) -> bool:
+        """Empties the write-ahead log, which holds what was there before; False where somebody reads: try again."""
+        before = self._db.execute("PRAGMA busy_timeout").fetchone()[0]
         self._db.execute(f"PRAGMA busy_timeout = {round(_PATIENCE_S * 1000)}")
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._db.execute(f"PRAGMA busy_timeout = {before}")
         self.owed = bool(busy)
         return not busy
 

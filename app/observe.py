@@ -1,6 +1,5 @@
 """The command `helmetwatch observe`: which helmets' raw samples are kept, and who said so."""
 
-import getpass
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 
 from alerts.database import BookError
-from app.services import clock_of, config_option, fail, read_config
+from app.services import clock_of, command_line, config_option, fail, read_config
 from web.observations import HOURS_MAX, Entry, ObservationError, Observations
 
 
@@ -29,7 +28,7 @@ def observe(helmet: str | None, lasting: str, stop: bool, config_path: Path | No
         raise fail(f"there is no alert book at {path} (alerts.path): run this where the desk runs")
     if stop and helmet is None:
         raise fail("--stop needs the helmet")
-    by = f"{getpass.getuser()} (command line)"
+    by = command_line()
     try:
         observations = Observations(path)
         try:

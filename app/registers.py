@@ -1,5 +1,6 @@
 """The commands `import` and `forget`: who rides with which helmet, where help is, and whom to forget."""
 
+import time
 from datetime import UTC
 from pathlib import Path
 
@@ -9,8 +10,12 @@ from alerts import riders, taking
 from alerts.database import BookError
 from alerts.retention import Retention
 from alerts.riding import RidingBook, RidingError, beside
-from app.services import config_option, fail, read_config
+from app.services import clock_of, command_line, config_option, fail, read_config
 from core.config import ConfigError
+from web.audit import Audit
+
+SETTLE_TRIES = 15
+SETTLE_PAUSE_S = 0.5
 
 
 @click.command("import")
@@ -59,14 +64,17 @@ def forget(name: str, phone: str, config_path: Path | None) -> None:
     the audit. What colleagues wrote about NAME by name into other people's alerts cannot be found. Take NAME out of the
     riders file too (helmetwatch import). The desk may run meanwhile.
     """
-    config = read_config(config_path).alerts
-    path = Path(config.path)
+    whole = read_config(config_path)
+    config, path = whole.alerts, Path(whole.alerts.path)
     try:
         book = Retention(path)
     except BookError as error:
         raise fail(str(error)) from None
     try:
         found = book.person(name, phone, _ridden(config.riders_file, name, phone))
+        # By whom, and not whom.
+        Audit(path).add(clock_of(whole).now_us(), command_line(), "", "forgotten", {}, found.alerts)
+        settled = _settle(book)
     except ConfigError as error:
         raise fail(*error.faults, "nothing was forgotten") from None
     finally:
@@ -86,12 +94,21 @@ def forget(name: str, phone: str, config_path: Path | None) -> None:
         faults.append(
             f"{len(found.live)} alerts are not closed yet; close them and say it again: {', '.join(found.live)}"
         )
-    if not found.settled:
+    if not settled:
         faults.append(
             f"{path}-wal still holds what was forgotten, because somebody has been reading the book: say it again"
         )
     if faults:
         raise fail(*faults)
+
+
+def _settle(book: Retention) -> bool:
+    """Waits for whoever reads the book, in short steps: the desk writes between them."""
+    for _ in range(SETTLE_TRIES):
+        if book.settle():
+            return True
+        time.sleep(SETTLE_PAUSE_S)
+    return False
 
 
 def _ridden(riders_file: str, name: str, phone: str) -> list[str]:

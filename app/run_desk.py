@@ -1,15 +1,18 @@
 """The command `desk`, and `user`, which says who may sign in there."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from app import samples
-from app.services import clock_of, config_option, fail, read_config
-from core.config import ConfigError, secret
+from app.services import clock_of, command_line, config_option, fail, read_config
+from core.config import Config, ConfigError, secret
 from web import desk as web_desk
 from web.accounts import AccountError, Accounts, Role
+from web.audit import Audit
 
 
 @click.command()
@@ -19,17 +22,22 @@ def desk(config_path: Path | None) -> None:
     config = read_config(config_path)
     try:
         token = secret("HELMETWATCH_DESK_TOKEN", config.web.token_file)
-        asyncio.run(
-            web_desk.run(
-                config,
-                clock_of(config),
-                token,
-                samples=samples.reader(config.storage),
-                listening=lambda url: click.echo(f"desk: {url}"),
-            )
-        )
+        asyncio.run(_run(config, token))
     except ConfigError as error:
         raise fail(*error.faults) from None
+
+
+async def _run(config: Config, token: str) -> None:
+    await web_desk.run(
+        config,
+        clock_of(config),
+        token,
+        samples=samples.reader(config.storage),
+        listening=lambda url: click.echo(f"desk: {url}"),
+    )
+    sys.stdout.flush()
+    # A service or a name look-up that hangs may still hold a thread; everything of ours is durable and closed.
+    os._exit(0)
 
 
 @click.group()
@@ -42,6 +50,14 @@ _A = {Role.OPERATOR: "an operator", Role.SUPERVISOR: "a supervisor"}
 
 def _accounts(config_path: Path | None) -> Accounts:
     return Accounts(Path(read_config(config_path).alerts.path))
+
+
+def _noted(config_path: Path | None, **detail: str) -> None:
+    """Who may do what is part of the audit: supervisors see who changed it."""
+    config = read_config(config_path)
+    audit = Audit(Path(config.alerts.path))
+    audit.add(clock_of(config).now_us(), command_line(), "", "account", detail, None)
+    audit.close()
 
 
 @user.command("add")
@@ -63,6 +79,7 @@ def add(name: str, display_name: str, role: str, config_path: Path | None) -> No
     """
     try:
         click.echo(_accounts(config_path).add(name, display_name, Role(role)))
+        _noted(config_path, name=name, did="add", role=role)
     except AccountError as error:
         raise fail(str(error)) from None
     # Not into what scripts read: that is the password alone.
@@ -77,6 +94,7 @@ def role(name: str, role: str, config_path: Path | None) -> None:
     """Make NAME an operator or a supervisor, which counts at once."""
     try:
         _accounts(config_path).give(name, Role(role))
+        _noted(config_path, name=name, did="role", role=role)
     except AccountError as error:
         raise fail(str(error)) from None
     click.echo(f"{name} is {_A[Role(role)]} now")
@@ -100,6 +118,7 @@ def renew(name: str, config_path: Path | None) -> None:
     """Give NAME a new password, print it once, and sign NAME out everywhere."""
     try:
         click.echo(_accounts(config_path).renew(name))
+        _noted(config_path, name=name, did="renew")
     except AccountError as error:
         raise fail(str(error)) from None
 
@@ -111,5 +130,6 @@ def remove(name: str, config_path: Path | None) -> None:
     """Close the account of NAME; what NAME did stays in the book."""
     try:
         _accounts(config_path).remove(name)
+        _noted(config_path, name=name, did="remove")
     except AccountError as error:
         raise fail(str(error)) from None

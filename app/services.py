@@ -1,5 +1,6 @@
 """What the commands have in common: their configuration, their clock, and how they fail. Imports nothing heavy."""
 
+import getpass
 from pathlib import Path
 
 import click
@@ -28,6 +29,11 @@ def read_config(path: Path | None) -> Config:
 def fail(*lines: str) -> click.ClickException:
     """An error for a person, without a traceback."""
     return click.ClickException("\n       ".join(lines))
+
+
+def command_line() -> str:
+    """Who gives a command, as the trails of the desk name it."""
+    return f"{getpass.getuser()} (command line)"
 
 
 def clock_of(config: Config) -> SystemClock:

@@ -18,11 +18,12 @@ class Line:
     seq: int
     at_us: int
     by: str
-    """Display name of a person."""
+    """Display name of a person, or the user of this machine who gave the command."""
     address: str
-    """Network address the request came from."""
+    """Network address the request came from; empty for a command."""
     what: str
-    """`history`, `pack`, `samples`, `preview` (of a file of riders or places); `refused`."""
+    """`history`, `pack`, `samples`, `preview` (of a file of riders or places); `refused`; by command
+    `account` and `forgotten`."""
     detail: dict[str, str]
     """Which part of it: the filters, the alert, the helmet; of a refusal which address."""
     rows: int | None

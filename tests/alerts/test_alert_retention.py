@@ -103,8 +103,8 @@ def test_a_rider_who_asks_is_forgotten_at_once_and_also_as_a_helper(shift: Shift
     shift.tell(shift.detect(crash("open")))
     before = counted(shift)
     forget = Retention(shift.path)
-    assert forget.person("张三", "+86999") == Forgotten(0, [], [], [], settled=True), "another of that name"
-    assert forget.person(ZHANG.name, ZHANG.phone) == Forgotten(1, ["open"], [HELMET], [HELMET], settled=True)
+    assert forget.person("张三", "+86999") == Forgotten(0, [], [], []), "another of that name"
+    assert forget.person(ZHANG.name, ZHANG.phone) == Forgotten(1, ["open"], [HELMET], [HELMET])
     assert shift.alert().forgotten and not shift.alert("open").forgotten
     shift.book.help("open", "王芳", {"helper": "rider:SF-2", "name": "李四", "status": "going"}, START_US)
     forget.person("李四", "1")

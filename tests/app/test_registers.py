@@ -1,6 +1,8 @@
 """`helmetwatch import` and `helmetwatch forget`, as an operator says them."""
 
 import os
+import sqlite3
+import time
 from datetime import UTC
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from alerts.book import Book
 from alerts.model import Resolution, Rider
 from alerts.reader import Reader
 from alerts.riding import RidingBook, beside
+from app import registers
 from app.cli import main
 from core.model import Detection, HelmetEvent, Kind, RidingLog, Stage
 
@@ -181,4 +184,29 @@ def test_how_long_a_rider_without_an_alert_rode_is_forgotten_too(folder: Path) -
     done = say(folder, "forget", "张三", "--phone", "1")
     assert done.exit_code == 0 and done.output.endswith("1 days of riding have been forgotten\n")
     assert [each.helmet for each in book.ridden(book.day(NOW_US), "", 10)] == ["SF-2"]
+    book.close()
+
+
+def test_a_reader_in_the_way_is_waited_for_in_steps_and_at_last_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(folder / "alerts.db", 30.0)
+    book.take_events([HelmetEvent("SF-1", "ok", NOW_US, NOW_US)], NOW_US)
+    reader = sqlite3.connect(folder / "alerts.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM events").fetchall()
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        book.drill(1, "王芳", f"{len(waits)}", NOW_US)  # the desk writes meanwhile
+
+    monkeypatch.setattr(registers, "SETTLE_TRIES", 2)
+    monkeypatch.setattr(time, "sleep", sleep)
+    done = say(folder, "forget", "张三", "--phone", "1")
+    assert done.exit_code == 1
+    assert "alerts.db-wal still holds what was forgotten" in done.output
+    assert len(waits) == 2
+    reader.close()
+    assert say(folder, "forget", "张三", "--phone", "1").exit_code == 0
     book.close()

@@ -7,6 +7,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.services import command_line
+from web.audit import Audit
 
 
 @pytest.fixture
@@ -33,6 +35,19 @@ def test_a_role_is_given_and_taken_by_name(folder: Path) -> None:
     assert say(folder, "role", "chen", "supervisor").output == "chen is a supervisor now\n"
     assert say(folder, "list").output == "chen  supervisor  chen\n"
     assert say(folder, "role", "chen", "operator").output == "chen is an operator now\n"
+    say(folder, "renew", "chen")
+    say(folder, "remove", "chen")
+    audit = Audit(folder / "alerts.db")
+    lines = audit.newest(10, None)
+    audit.close()
+    assert {(line.what, line.by, line.address) for line in lines} == {("account", command_line(), "")}
+    assert [line.detail for line in reversed(lines)] == [
+        {"name": "chen", "did": "add", "role": "operator"},
+        {"name": "chen", "did": "role", "role": "supervisor"},
+        {"name": "chen", "did": "role", "role": "operator"},
+        {"name": "chen", "did": "renew"},
+        {"name": "chen", "did": "remove"},
+    ]
 
 
 @pytest.mark.parametrize(

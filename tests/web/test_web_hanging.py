@@ -6,12 +6,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
+import aiohttp
 import pytest
+import yaml
 from aiohttp import web
-from running_desk import START_US, Running, book_with_people, desk, detection
+from running_desk import START_US, TOKEN, Running, book_with_people, desk, detection
+from test_web_killed import start
 
+from alerts.outbox import Outbox
 from core.clock import ManualClock
 from core.model import Stage
 
@@ -164,3 +169,44 @@ def test_name_lookups_that_hang_delay_no_alert() -> None:
                     await asyncio.gather(*waiting)
 
     asyncio.run(whole())
+
+
+def test_a_desk_that_is_told_to_stop_ends_though_a_mail_server_drips_a_word_a_second(tmp_path: Path) -> None:
+    """Each word is in time, so that no answer is ever given up; the message goes out after the next start."""
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dripping.set()
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"220-wait\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.3)
+
+    dripping = asyncio.Event()
+
+    async def whole() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        mail = {"name": "mail", "kind": "smtp", "tls": "none", "host": "127.0.0.1", "port": port}
+        mail |= {"sender": "desk@example.org", "to": ["a@example.org"]}
+        settings = {"alerts": {"path": str(tmp_path / "alerts.db"), "channels": [mail]}, "web": {"port": 0}}
+        config = tmp_path / "config.yaml"
+        config.write_text(yaml.safe_dump(settings))
+        process, url = await start(config)
+        try:
+            async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {TOKEN}"}) as worker:
+                body = [asdict(detection(stage=Stage.CONFIRMED, severity=4))]
+                assert (await worker.post("/api/v1/detections", json=body)).status == 200
+            await asyncio.wait_for(dripping.wait(), 10)
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            server.close()
+
+    asyncio.run(whole())
+    outbox = Outbox(tmp_path / "alerts.db")
+    assert outbox.health(["mail"])["mail"].waiting == 1
+    outbox.close()

@@ -263,6 +263,8 @@ export const VIEW_WORDS = {
   "audit.pack": ["事故资料包", "incident pack"],
   "audit.samples": ["原始数据", "raw samples"],
   "audit.preview": ["骑手或地点文件预览", "preview of a file"],
+  "audit.account": ["账户变更", "account changed"],
+  "audit.forgotten": ["删除个人数据", "a rider forgotten"],
   "audit.refused": ["被拒绝", "refused"],
 
   period: ["时间范围", "Period"],
