@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,14 @@ def acknowledged(ledger: Path) -> int:
     """How often the broker acknowledged a frame; an hour's ledger need not be held in memory to know."""
     with ledger.open(encoding="utf-8") as file:
         return sum(line.startswith('["acked"') for line in file)
+
+
+def followed(ledger: Ledger) -> Ledger:
+    """The ledger of a fleet that was stopped in mid-ride: a crash counts by the frame after the one it begins in.
+
+    Stopped between the two, the frame may hold a hundredth of a second of it, and its blow was never sent.
+    """
+    return replace(ledger, crashes=[replace(crash, seq=crash.seq + 1) for crash in ledger.crashes])
 
 
 def settle(stack: Stack, acknowledged: int) -> None:

@@ -72,7 +72,7 @@ def outage(minutes: float, around: float, helmets: int, crashes_per_hour: float,
                     run = _ride(
                         stack, store, helmets, (around * 60, minutes * 60), crashes_per_hour, status.update
                     )
-                    account = reconcile(run.ledger, store.keys(), run.alerts)
+                    account = reconcile(fleet.followed(run.ledger), store.keys(), run.alerts)
             finally:
                 store.stop()
     except (StackError, subprocess.TimeoutExpired) as error:

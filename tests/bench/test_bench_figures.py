@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.fleet import latency
+from app.reconcile import reconcile
+from bench.fleet import followed, latency
 from bench.sampling import thinned
 from bench.trend import trend
+from simulator.ledger import Crash, Ledger
 
 
 @given(st.floats(-50, 50), st.floats(-1e4, 1e4))
@@ -56,3 +58,12 @@ def test_half_a_minute_becomes_one_line_and_keeps_its_peak() -> None:
     samples = [{"t_s": 5.0 * k, "queue": 1000.0 if k == 2 else 0.0} for k in range(12)]
     lines = thinned(samples)
     assert [line["queue"] for line in lines] == [1000.0, 0.0]
+
+
+def test_a_crash_whose_blow_was_never_sent_is_not_missed() -> None:
+    crash = Crash("SF-1", 5, "car_hit", "alert", 1, 7)
+    sent = {("SF-1", 1, 7): (0, 0), ("SF-1", 1, 8): (0, 0)}
+    stopped = Ledger(sent, {("SF-1", 1, 7)}, [crash])
+    rode_on = Ledger(sent, set(sent), [crash])
+    assert [c.helmet for c in reconcile(followed(stopped), [], []).missed] == []
+    assert [c.helmet for c in reconcile(followed(rode_on), [], []).missed] == ["SF-1"]
