@@ -5,7 +5,6 @@ words about one second the higher; what is added up of them (days, duty clocks) 
 here touches the alert book: a write to it never waits for this.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,27 +17,14 @@ import numpy as np
 from alerts import duty
 from alerts.database import transaction
 from alerts.duty import Clock
-from alerts.riding_seconds import QUARTER_S, U8, day_of, intervals, packed, spread, unpacked
+from alerts.riding_file import clock_of, opened, states_of
+from alerts.riding_seconds import QUARTER_S, U8, day_of, intervals, packed, spread
 from core.model import Riding, RidingLog
 
 KEPT_S = 48 * 3600
 """For so long seconds are kept one by one, and late ones taken; then only the sums of the days stay."""
 AHEAD_S = 3600
 """A clock that is further ahead is wrong."""
-_VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS quarters (
-    quarter INTEGER NOT NULL, helmet TEXT NOT NULL, states BLOB NOT NULL, PRIMARY KEY (quarter, helmet)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS days (
-    day TEXT NOT NULL, helmet TEXT NOT NULL, worn_s INTEGER NOT NULL, not_worn_s INTEGER NOT NULL,
-    unknown_s INTEGER NOT NULL, PRIMARY KEY (day, helmet)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS clocks (
-    helmet TEXT PRIMARY KEY, since_us INTEGER NOT NULL, end_us INTEGER NOT NULL, works INTEGER NOT NULL,
-    worked_s REAL NOT NULL, rest_s REAL NOT NULL, uncertain_s REAL NOT NULL
-) WITHOUT ROWID;
-"""
 
 
 class RidingError(Exception):
@@ -153,22 +139,31 @@ class RidingBook:
                     (day, helmet),
                 )
             ]
-            clock = _clock(db, helmet)
-        on_duty = _on_duty(helmet, clock) if clock.worked_s and _lasts(clock, now_us) else None
+            clock = clock_of(db, helmet)
+        on_duty = _on_duty(helmet, clock) if clock.worked_s and clock.end_us > _forgotten_us(now_us) else None
         return [(day, Ridden(*rest)) for day, *rest in rows], on_duty
 
-    def duty(self, now_us: int) -> list[OnDuty]:
-        """Everybody who has ridden without a real rest, the longest first. Raises `RidingError`."""
+    def duty(self, now_us: int, after: int = 0, limit: int = 1000) -> list[OnDuty]:
+        """Who has ridden without a real rest, the longest first, after so many of them. Raises `RidingError`."""
         with self._use() as db:
             rows = db.execute(
                 "SELECT helmet, since_us, end_us, works, worked_s, rest_s, uncertain_s FROM clocks "
-                "WHERE worked_s > 0 AND end_us > ? ORDER BY worked_s DESC, helmet",
-                (now_us - round(duty.FORGET_S * 1e6),),
+                "WHERE worked_s > 0 AND end_us > ? ORDER BY worked_s DESC, helmet LIMIT ? OFFSET ?",
+                (_forgotten_us(now_us), limit, after),
             ).fetchall()
         return [
             _on_duty(helmet, Clock(since, end, bool(works), *rest))
             for helmet, since, end, works, *rest in rows
         ]
+
+    def overdue(self, now_us: int) -> tuple[int, int]:
+        """How many are near the limit, and how many beyond it. Raises `RidingError`."""
+        with self._use() as db:
+            beyond = db.execute(
+                "SELECT count(*), coalesce(sum(worked_s >= ?), 0) FROM clocks WHERE worked_s >= ? AND end_us > ?",
+                (duty.LIMIT_S, duty.WARN_S, _forgotten_us(now_us)),
+            ).fetchone()
+        return beyond[0] - beyond[1], beyond[1]
 
     def prune(self, now_us: int, keep_days: float) -> int:
         """Forgets seconds and clocks after two days, and days after `keep_days` (0: all at once); how many rows.
@@ -201,11 +196,11 @@ class RidingBook:
 
     def _merge(self, db: sqlite3.Connection, helmet: str, quarters: dict[int, U8]) -> None:
         """Takes what was told of one helmet, and counts what was new."""
-        clock = _clock(db, helmet)
+        clock = clock_of(db, helmet)
         first_s = None
         news: list[tuple[int, int, U8]] = []
         for quarter in sorted(quarters):
-            known = _states(db, quarter, helmet)
+            known = states_of(db, quarter, helmet)
             before = np.zeros(QUARTER_S, np.uint8) if known is None else known
             after = np.maximum(before, quarters[quarter])
             changed = np.flatnonzero(after != before)
@@ -238,9 +233,9 @@ class RidingBook:
 
     def _refold(self, db: sqlite3.Connection, helmet: str, newest: int) -> Clock:
         """The duty clock from all seconds that are kept."""
-        last = max(newest, _clock(db, helmet).end_us // 1_000_000 // QUARTER_S)
+        last = max(newest, clock_of(db, helmet).end_us // 1_000_000 // QUARTER_S)
         rows = (
-            (quarter, _states(db, quarter, helmet))
+            (quarter, states_of(db, quarter, helmet))
             for quarter in range(last - (KEPT_S + AHEAD_S) // QUARTER_S, last + 1)
         )
         return duty.fold(
@@ -254,7 +249,7 @@ class RidingBook:
     def _use(self) -> Iterator[sqlite3.Connection]:
         try:
             if self._opened is None:
-                self._opened = _open(self._path)
+                self._opened = opened(self._path)
             yield self._opened
         except (OSError, sqlite3.Error) as error:
             self.close()
@@ -266,44 +261,9 @@ def beside(book: Path) -> Path:
     return book.with_name(book.name + ".riding")
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    path.chmod(0o600)
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    # Safe from a killed process; after a power cut the last seconds may be missing, never half.
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
-        db.execute(f"PRAGMA {pragma}")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > _VERSION:
-        db.close()
-        raise OSError(f"was written by a newer Helmetwatch (format {version}, this one knows {_VERSION})")
-    if version < _VERSION:
-        with transaction(db):
-            for statement in filter(str.strip, _TABLES.split(";")):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-    return db
-
-
-def _states(db: sqlite3.Connection, quarter: int, helmet: str) -> U8 | None:
-    row = db.execute(
-        "SELECT states FROM quarters WHERE quarter = ? AND helmet = ?", (quarter, helmet)
-    ).fetchone()
-    return None if row is None else unpacked(row[0])
-
-
-def _clock(db: sqlite3.Connection, helmet: str) -> Clock:
-    row = db.execute(
-        "SELECT since_us, end_us, works, worked_s, rest_s, uncertain_s FROM clocks WHERE helmet = ?",
-        (helmet,),
-    ).fetchone()
-    return Clock() if row is None else Clock(row[0], row[1], bool(row[2]), *row[3:])
-
-
-def _lasts(clock: Clock, now_us: int) -> bool:
-    return clock.end_us > now_us - duty.FORGET_S * 1e6
+def _forgotten_us(now_us: int) -> int:
+    """A clock that ended then is over."""
+    return now_us - round(duty.FORGET_S * 1e6)
 
 
 def _on_duty(helmet: str, clock: Clock) -> OnDuty:

@@ -153,17 +153,19 @@ async def show_duty(request: web.Request, desk: Desk, _by: Person) -> web.Respon
     query, now_us = request.query, desk.clock.now_us()
     limit = wire.count(query.get("limit", "200"), "limit", 1, DUTY_MAX)
     after = wire.count(query.get("after", "0"), "after", 0, 2**31)
-    found = await _ask(request, partial(RidingBook.duty, now_us=now_us))
+    found, (near, over) = await _ask(
+        request, lambda book: (book.duty(now_us, after, limit + 1), book.overdue(now_us))
+    )
     return web.json_response(
         {
             "now_us": now_us,
             "warn_s": duty.WARN_S,
             "limit_s": duty.LIMIT_S,
             "rest_s": duty.REST_S,
-            "warned": sum(duty.WARN_S <= each.worked_s < duty.LIMIT_S for each in found),
-            "over": sum(each.worked_s >= duty.LIMIT_S for each in found),
-            "riders": [_on_duty(desk, each) for each in found[after : after + limit]],
-            "next": after + limit if len(found) > after + limit else None,
+            "warned": near,
+            "over": over,
+            "riders": [_on_duty(desk, each) for each in found[:limit]],
+            "next": after + limit if len(found) > limit else None,
         }
     )
 

@@ -7,11 +7,11 @@ from browsers import Browsers, sign_in
 from playwright.sync_api import Page, expect
 from real_desk import CENTRE, Robot, now_us
 
-from core.model import HelmetReport, Worn
+from core.model import HelmetReport, RidingLog, Worn
 
 AXE = (Path(__file__).parent / "vendor/axe-core/axe.min.js").read_text(encoding="utf-8")
 FULL = {
-    "fleet": "#helmets tbody tr",
+    "fleet": "#duty tbody tr",
     "history": "tbody tr",
     "handover": ".brief li",
     "stats": ".bars tr",
@@ -49,7 +49,11 @@ def test_no_view_has_a_serious_fault_of_accessibility(
     page.fill("#password", desk.passwords["wang"])
     page.click("form .primary")
     desk.report(
-        [HelmetReport("SF-000002", now_us(), now_us(), Worn.YES, 9, 5.0, CENTRE[0] + 0.004, CENTRE[1], 5.0)]
+        [HelmetReport("SF-000002", now_us(), now_us(), Worn.YES, 9, 5.0, CENTRE[0] + 0.004, CENTRE[1], 5.0)],
+        [
+            RidingLog("SF-000002", (now_us() // 10**6 - 14_400 + k) * 10**6, "4" * 60)
+            for k in range(0, 14_400, 60)
+        ],
     )
     t_us = now_us()
     desk.crash(severity=4, late=True, signal_lost=True, impacts_us=[t_us, t_us + 10**6])
