@@ -179,18 +179,24 @@ _DEMO_KINDS: tuple[tuple[Kind, float | None], ...] = (
 
 
 def demo(helmets: int = 100, seed: int = 1, hours: float = 72.0) -> Scenario:
-    """A day at work: 20 s after the start the first crash, then something every 60 to 90 s."""
+    """A day at work: 20 s after the start the first crash, then something every 60 to 90 s.
+
+    Three of a hundred ride with the helmet in the box, so that wear rates have something to show; nothing else befalls
+    them.
+    """
     rng = np.random.default_rng((seed, 1))
+    bare = 3 * helmets // 100
     happenings, t_s, turn = [], 20.0, 0
     order: list[int] = []
     while t_s < hours * 3600:
         if not order:  # everyone has a turn before anyone has two: a crashed rider needs time to get up
-            order = rng.permutation(helmets).tolist()
+            order = rng.permutation(helmets - bare).tolist()
         kind, ok_after_s = _DEMO_KINDS[turn % len(_DEMO_KINDS)]
         happenings.append(Happening(t_s, kind, order.pop(), ok_after_s))
         t_s, turn = t_s + float(rng.uniform(60, 90)), turn + 1
     parts = ((STANDARD, 0.7), (FAST, 0.2), (HIGH_G, 0.1))
-    return Scenario("demo", helmets, seed, parts=parts, happenings=tuple(happenings))
+    groups = (Group(helmets - bare), Group(bare, wear_sensor=True, position=True, boxed=True))
+    return Scenario("demo", helmets, seed, parts=parts, happenings=tuple(happenings), groups=groups)
 
 
 def load(helmets: int, duration_s: float, crashes_per_h: float = 60.0, seed: int = 1) -> Scenario:
