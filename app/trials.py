@@ -113,8 +113,8 @@ def run(clips: Clips, said: Said, params: Params | None = None) -> list[list[Det
         now_us = int(frames.received_us[0])
         for d in fleet.push(frames, tracks, np.full(many, first), now_us):
             out[int(d.helmet)].append(d)
-    for track in range(many):
-        out[track] += fleet.forget(track)
+    for d in fleet.forget(*range(many)):
+        out[int(d.helmet)].append(d)
     return out
 
 
@@ -128,27 +128,15 @@ def _frames(
 ) -> Frames:
     many, length = acc.shape[:2]
     t0_us = 1_700_000_000_000_000 + first * part.period_ns // 1000
-    nan = np.full(many, np.nan)
-    return Frames(
-        helmet=[str(k) for k in range(many)],
-        boot=np.zeros(many, np.uint32),
-        seq=np.full(many, seq, np.uint32),
-        t0_us=np.full(many, t0_us),
-        received_us=np.full(many, t0_us + length * part.period_ns // 1000),
-        period_ns=np.full(many, part.period_ns, np.uint32),
-        full_scale_g=np.full(many, part.full_scale_g, np.float32),
-        g_per_count=np.full(many, part.g_per_count, np.float32),
-        rad_s_per_count=np.zeros(many, np.float32),
-        acc=acc,
-        gyro=None,
-        flags=np.zeros(many, np.uint8),
-        worn=np.full(many, worn, np.uint8),
-        strap=np.zeros(many, np.uint8),
-        battery_pct=np.full(many, 255, np.uint8),
-        peak_g=nan.astype(np.float32),
-        lat_deg=nan,
-        lon_deg=nan,
-        accuracy_m=nan.astype(np.float32),
-        position_age_s=nan.astype(np.float32),
-        speed_mps=speed.astype(np.float32),
+    return Frames.of(
+        [str(k) for k in range(many)],
+        acc,
+        seq=seq,
+        t0_us=t0_us,
+        received_us=t0_us + length * part.period_ns // 1000,
+        period_ns=part.period_ns,
+        full_scale_g=part.full_scale_g,
+        g_per_count=part.g_per_count,
+        worn=worn,
+        speed_mps=speed,
     )

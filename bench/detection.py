@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from core.model import Frames
+from core.model import Frames, Strap, Worn
 from detectors import Fleet
 
 _RATE_HZ = 100
@@ -31,29 +31,18 @@ _STA_S, _LTA_S = 0.05, 10.0
 def _second(helmets: int, seq: int, counts: npt.NDArray[np.int16]) -> Frames:
     """One frame of a second of each helmet: a worn helmet on a road, nothing past the gate."""
     t0_us = 1_700_000_000_000_000 + seq * 1_000_000
-    nan = np.full(helmets, np.nan)
-    return Frames(
-        helmet=[""] * helmets,
-        boot=np.zeros(helmets, np.uint32),
-        seq=np.full(helmets, seq, np.uint32),
-        t0_us=np.full(helmets, t0_us),
-        received_us=np.full(helmets, t0_us + 1_000_000),
-        period_ns=np.full(helmets, 1_000_000_000 // _RATE_HZ, np.uint32),
-        full_scale_g=np.full(helmets, 16, np.float32),
-        g_per_count=np.full(helmets, _SCALE_G, np.float32),
-        rad_s_per_count=np.zeros(helmets, np.float32),
-        acc=counts,
-        gyro=None,
-        flags=np.zeros(helmets, np.uint8),
-        worn=np.full(helmets, 2, np.uint8),
-        strap=np.full(helmets, 2, np.uint8),
-        battery_pct=np.full(helmets, 255, np.uint8),
-        peak_g=nan.astype(np.float32),
-        lat_deg=nan,
-        lon_deg=nan,
-        accuracy_m=nan.astype(np.float32),
-        position_age_s=nan.astype(np.float32),
-        speed_mps=np.full(helmets, 6, np.float32),
+    return Frames.of(
+        [""] * helmets,
+        counts,
+        seq=seq,
+        t0_us=t0_us,
+        received_us=t0_us + 1_000_000,
+        period_ns=1_000_000_000 // _RATE_HZ,
+        full_scale_g=16,
+        g_per_count=_SCALE_G,
+        worn=Worn.YES,
+        strap=Strap.CLOSED,
+        speed_mps=6,
     )
 
 

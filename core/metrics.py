@@ -36,6 +36,9 @@ DETECTIONS = Counter(
 SENSOR_HEALTH = Gauge(
     "helmetwatch_sensor_health", "Faults of helmets' sensors that began since the start, by kind", ["fault"]
 )
+LEARNED = Counter(
+    "helmetwatch_helmets_remembered", "Helmets whose noise, calibration and wear a start knew", ["outcome"]
+)
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
 RELAY_ERRORS = Counter(

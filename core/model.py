@@ -77,6 +77,26 @@ class Frames:
     speed_mps: npt.NDArray[np.float32]
     """NaN where the helmet does not know."""
 
+    @classmethod
+    def of(
+        cls,
+        helmet: list[str],
+        acc: npt.NDArray[np.int16],
+        gyro: npt.NDArray[np.int16] | None = None,
+        **columns: npt.ArrayLike,
+    ) -> Frames:
+        """Frames of which some columns are given, as arrays (K,) or one value for all; the others are unknown.
+
+        Raises ValueError where a column is left out that nobody can do without, TypeError where there is no such one.
+        """
+        if missing := _COLUMNS.keys() - _UNKNOWN.keys() - columns.keys():
+            raise ValueError(f"frames need {', '.join(sorted(missing))}")
+        given = _UNKNOWN | columns
+        made = {
+            name: np.array(np.broadcast_to(v, len(helmet)), _COLUMNS.get(name)) for name, v in given.items()
+        }
+        return cls(helmet=helmet, acc=acc, gyro=gyro, **made)
+
     def __len__(self) -> int:
         return len(self.helmet)
 
@@ -85,11 +105,42 @@ class Frames:
         return Frames(
             helmet=[self.helmet[i] for i in index.tolist()],
             gyro=None if self.gyro is None else self.gyro[index],
+            acc=self.acc[index],
             **{name: getattr(self, name)[index] for name in _COLUMNS},
         )
 
 
-_COLUMNS = [name for name in Frames.__dataclass_fields__ if name not in ("helmet", "gyro")]
+_COLUMNS: dict[str, npt.DTypeLike] = {
+    "boot": np.uint32,
+    "seq": np.uint32,
+    "t0_us": np.int64,
+    "received_us": np.int64,
+    "period_ns": np.uint32,
+    "full_scale_g": np.float32,
+    "g_per_count": np.float32,
+    "rad_s_per_count": np.float32,
+    "flags": np.uint8,
+    "worn": np.uint8,
+    "strap": np.uint8,
+    "battery_pct": np.uint8,
+    "peak_g": np.float32,
+    "lat_deg": np.float64,
+    "lon_deg": np.float64,
+    "accuracy_m": np.float32,
+    "position_age_s": np.float32,
+    "speed_mps": np.float32,
+}
+"""The columns of `Frames` that are (K,)."""
+_UNKNOWN: dict[str, npt.ArrayLike] = {
+    "boot": 0,
+    "rad_s_per_count": 0.0,
+    "flags": 0,
+    "worn": Worn.UNKNOWN,
+    "strap": Strap.UNKNOWN,
+    "battery_pct": 255,
+    **dict.fromkeys(("peak_g", "lat_deg", "lon_deg", "accuracy_m", "position_age_s", "speed_mps"), np.nan),
+}
+"""What a column holds where nothing is known."""
 
 
 TELEMETRY = np.dtype(
@@ -273,6 +324,11 @@ class Detection:
     detector: str = ""
     """Version of the detector and hash of its thresholds."""
     trace: Trace | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name among all versions of all incidents."""
+        return f"{self.incident}:{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

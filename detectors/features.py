@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from core.model import Position, Worn
 from detectors import gravity, injury
+from detectors.ring import CONTEXT_S
 from detectors.window import Window
 
 Array = npt.NDArray[np.float64]
@@ -40,14 +41,14 @@ _QUIET_G = 0.15
 _WEAR_FLIP_S = 1.5
 """A wear bit that goes off within this time before or with the impact may be the crash itself."""
 
-CONTEXT_S = 10.0
-"""Speeds of so long before the impact say whether it rode."""
+_AGREE_S = 4 / 3
+"""Two frames of two thirds of a second, from which each is a stretch of its own (`ring.CONTEXT`)."""
 HORIZONS_S = (0.35, 0.85, 2.0, 6.0, 10.0)
 """After each impact a decision falls due at these times."""
 
 
 class Frame(NamedTuple):
-    """What one motion frame says besides motion."""
+    """What one motion frame says besides motion, or a stretch of short ones that came before the gate fired."""
 
     start: int
     """Number of its first sample."""
@@ -172,25 +173,30 @@ def aftermath(window: Window, at: int, end: int, up_g: Array) -> dict[str, float
 def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: float) -> dict[str, float]:
     """Speed and wear around the impact, from what the frames say; `riding` is 1, 0 or NaN."""
     moved = [f for f in frames if f.speed_mps == f.speed_mps]
-    before = [f.speed_mps for f in moved if f.start <= at and f.end >= at - CONTEXT_S * fs_hz]
+    before = [f for f in moved if f.start <= at and f.end >= at - CONTEXT_S * fs_hz]
     after = [f.speed_mps for f in moved if f.start < end and f.end > at + 3 * fs_hz and end > at + 3 * fs_hz]
     worn = [f.worn for f in frames if f.start <= at][-1:] or [int(Worn.UNKNOWN)]
     flip = any(f.worn == Worn.YES for f in frames if f.start <= at and f.end >= at - _WEAR_FLIP_S * fs_hz)
     return {
-        "speed_mps": before[-1] if before else nan,
+        "speed_mps": before[-1].speed_mps if before else nan,
         "speed_after_mps": after[-1] if after else nan,
-        "riding": nan if not before else float(_rode([s >= riding_mps for s in before])),
+        "riding": nan if not before else float(_rode(before, fs_hz, riding_mps)),
         "flip": float(worn[0] == Worn.NO and flip),
         "worn": float(Worn.UNKNOWN if worn[0] == Worn.NO and flip else worn[0]),
     }
 
 
-def _rode(fast: list[bool]) -> bool:
+def _rode(before: list[Frame], fs_hz: float, riding_mps: float) -> bool:
     """Whether somebody rode: a quarter of the time, or just now and the moment before, as one who sets off does.
 
-    A single speed may be wrong; two in a row agree.
+    A single speed may be wrong; two in a row agree. Short frames repeat the same one, so it takes more of them.
     """
-    return sum(fast) >= 0.25 * len(fast) or (len(fast) > 1 and all(fast[-2:]))
+    spans, fast = [f.end - f.start for f in before], [f.speed_mps >= riding_mps for f in before]
+    many = 2
+    while many < len(before) and sum(spans[-many:]) < _AGREE_S * fs_hz:
+        many += 1
+    rode = sum(span for span, was in zip(spans, fast, strict=True) if was)
+    return rode >= 0.25 * sum(spans) or (len(before) > 1 and all(fast[-many:]))
 
 
 def _cut(window: Window, at: int, start_s: float, stop_s: float, end: int) -> Array:

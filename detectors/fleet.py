@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,6 @@ import numpy.typing as npt
 from core.config import Detection as Params
 from core.model import Detection, Frames, RidingLog
 from detectors import calibration, spin, wear
-from detectors.burst import Breaker
 from detectors.features import Frame, Head
 from detectors.health import mark, named, quarantined
 from detectors.observe import COUNTED, observe
@@ -31,6 +31,29 @@ _LATE_S = 30
 I64 = npt.NDArray[np.int64]
 
 
+class Said(NamedTuple):
+    """One frame, where it starts in its track, and what to take for worn."""
+
+    frames: Frames
+    row: int
+    start: int
+    worn: int
+
+    def frame(self) -> Frame:
+        """What a watch needs of it besides motion."""
+        frames, row = self.frames, self.row
+        head = Head(
+            frames.helmet[row],
+            int(frames.boot[row]),
+            int(frames.seq[row]),
+            int(frames.t0_us[row]),
+            int(frames.received_us[row]),
+            position(frames, row),
+        )
+        end = self.start + frames.acc.shape[1]
+        return Frame(self.start, end, float(frames.speed_mps[row]), self.worn, head)
+
+
 class Fleet:
     """The state of every helmet, in arrays; only helmets with an open candidate have an object of their own."""
 
@@ -43,7 +66,6 @@ class Fleet:
         self._spins: dict[tuple[int, int], Window] = {}
         """Angular rate around open candidates."""
         self._counts: Counter[str] = Counter()
-        self._breaker = Breaker(self._params.burst_alerts)
         self._reminders: list[Detection] = []
         self._now_us = 0
         self._logs: deque[RidingLog] = deque(maxlen=_LOGS_MAX)
@@ -67,9 +89,8 @@ class Fleet:
         out: list[Detection] = []
         for rows in rounds(track):
             out += self._round(frames, rows, track[rows], index[rows])
-        # Reminders are no alerts: a shift that begins everywhere at once is no burst.
         reminders, self._reminders = self._reminders, []
-        return self._breaker.sift(out, len(self), now_us) + reminders
+        return out + reminders
 
     def advance(self, now_us: int) -> list[Detection]:
         """Decides for helmets that fell silent with an open candidate; they may come back."""
@@ -80,12 +101,11 @@ class Fleet:
             ring = self._places.rings[kind]
             if not watch.silenced and ring.received_us[slot] < limit_us:
                 out += self._word(kind, slot, watch, watch.settle())
-        return self._breaker.sift(out, len(self), now_us)
+        return out
 
     def health(self) -> dict[str, int]:
-        """How often each fault began since the start, and `held`, the incidents a burst holds back now."""
-        own = {name: self._counts[name] for name in COUNTED}
-        return own | {"bursts": self._breaker.trips, "held": self._breaker.held}
+        """How often each fault began since the start."""
+        return {name: self._counts[name] for name in COUNTED}
 
     def faults(self, track: int) -> list[str]:
         """The faults of one helmet's sensors as of its last frame; an unknown track has none."""
@@ -116,18 +136,36 @@ class Fleet:
                 self._log(ring.riding.close(slots), names)
         return [self._logs.popleft() for _ in range(len(self._logs))]
 
-    def forget(self, track: int) -> list[Detection]:
-        """Ends a track: open candidates decide with what they have. An unknown track is no error."""
-        place = self._places.find(track)
-        if place is None:
-            return []
-        slot = np.array([place.slot])
-        names = [name for _, name in self._places.tenants(place.kind, slot)]
-        self._log(self._places.rings[place.kind].riding.close(slot), names)
+    def forget(self, *tracks: int) -> list[Detection]:
+        """Ends tracks: open candidates decide with what they have. An unknown track is no error."""
+        known = self._places.known(list(tracks))
+        out: list[Detection] = []
+        for track in known if self._watches else []:
+            place = self._places.find(track)
+            if place is not None:
+                out += self._close(place)
+        for kind, slots, names in self._places.homes(known):
+            self._log(self._places.rings[kind].riding.close(slots), names)
+        self._places.free(known)
+        return out
+
+    def learned(self, share: float) -> list[tuple[str, bytes]]:
+        """What the sensors of the next helmets have taught, so many of all, to be kept for `remember`."""
+        return self._places.learned(share)
+
+    def remember(self, learned: list[tuple[str, bytes]]) -> int:
+        """Takes up what an earlier fleet has learned, before the first frame; how much of it is of another version.
+
+        The frames that it was learned from may come again, as they do when a restart repeats the last ones.
+        """
+        return self._places.remember(learned)
+
+    def _close(self, place: tuple[int, int]) -> list[Detection]:
+        """Ends the watch of a helmet, if there is one: it decides with what it has."""
         watch = self._watches.pop(place, None)
         out = [] if watch is None else self._word(*place, watch, watch.settle())
         self._spins.pop(place, None)
-        self._places.free(track)
+        self._places.rings[place[0]].watched[place[1]] = False
         return out
 
     def _log(self, logs: Logs, names: list[str]) -> None:
@@ -149,8 +187,7 @@ class Fleet:
         """Rows of distinct tracks."""
         kind = self._places.kind_of(frames, rows)
         out: list[Detection] = []
-        for name in self._places.moved(track, kind):
-            out += self.forget(name)
+        out += self.forget(*self._places.moved(track, kind))
         self._places.settle(frames, rows, track, kind, index)
         slot = self._places.slots(track)
         for k in np.unique(kind).tolist():
@@ -177,6 +214,9 @@ class Fleet:
             self._reminders += not_worn(ring, slot, mine, observed.unworn, author)
         lying = quarantined(ring.health["faults"][slot])
         out: list[Detection] = []
+        for k in np.flatnonzero(lying & ring.watched[slot]).tolist():
+            # It will get no samples that can be believed.
+            out += self._close((kind, int(slot[k])))
         skip = np.maximum(ring.head[slot] - index, 0)
         skip[ring.head[slot] < 0] = 0
         # Rows that partly repeat what is known go one by one; all others as one block.
@@ -193,21 +233,23 @@ class Fleet:
                 hot = ring.write(slot[group], begin, acc) & ~lying[group]
                 for k in np.flatnonzero(hot).tolist():
                     row = group[k]
-                    out += self._look(kind, frames, int(rows[row]), int(slot[row]), int(begin[k]), acc[k])
+                    said = Said(frames, int(rows[row]), int(index[row]), int(observed.worn[row]))
+                    out += self._look(kind, int(slot[row]), said, int(begin[k]), acc[k])
         return out
 
     def _look(
-        self, kind: int, frames: Frames, row: int, slot: int, index: int, acc: npt.NDArray[np.int16]
+        self, kind: int, slot: int, said: Said, index: int, acc: npt.NDArray[np.int16]
     ) -> list[Detection]:
         """Feeds one chunk to the helmet's watch, opening one where the gate fired."""
         ring, place = self._places.rings[kind], (kind, slot)
         watch = self._watches.get(place)
-        context = [Frame(*f) for f in ring.context(slot)]
-        newest = context[-1]._replace(head=_head(frames, row))
+        newest = said.frame()
         if watch is None:
             onset = index + int(ring.hits(acc)[0])
             window = _window(ring, slot, onset)
-            watch = Watch(window, ring.full_scale_g, self._params, [*context[:-1], newest], scan=onset)
+            context = [Frame(*f) for f in ring.context(slot)]
+            before = [f._replace(end=min(f.end, newest.start)) for f in context if f.start < newest.start]
+            watch = Watch(window, ring.full_scale_g, self._params, [*before, newest], scan=onset)
             self._watches[place] = watch
             ring.watched[slot] = True
         else:
@@ -267,14 +309,3 @@ def _with_rates(decision: Decision, rates: Window) -> Decision:
     impacts = decision.incident.impacts
     turned = spin.metrics(rates, impacts[0].at, impacts[-1].at, decision.end)
     return decision._replace(features=decision.features | turned)
-
-
-def _head(frames: Frames, row: int) -> Head:
-    return Head(
-        frames.helmet[row],
-        int(frames.boot[row]),
-        int(frames.seq[row]),
-        int(frames.t0_us[row]),
-        int(frames.received_us[row]),
-        position(frames, row),
-    )

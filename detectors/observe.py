@@ -11,6 +11,7 @@ from core.model import Frames
 from detectors import axes, calibration, gyro, noise, riding, unworn, wear
 from detectors.health import FAULTS, Seen, look
 from detectors.health import step as step_health
+from detectors.past import order
 from detectors.ring import Ring
 
 I64 = npt.NDArray[np.int64]
@@ -35,7 +36,31 @@ class Observed(NamedTuple):
 def observe(
     ring: Ring, slot: I64, frames: Frames, index: I64, params: Params, counts: Counter[str]
 ) -> Observed:
-    """Takes frames of distinct slots into their rows; `counts` grows by every fault that began."""
+    """Takes frames of distinct slots into their rows; `counts` grows by every fault that began.
+
+    Frames from which everything was learned before their track began teach nothing; who rode is told again.
+    """
+    known = order(frames.boot, frames.seq) < ring.learned[slot]
+    if not known.any():
+        return _learn(ring, slot, frames, index, params, counts)
+    worn, rides, logs = np.zeros(len(slot), np.uint8), np.zeros((3, len(slot)), np.bool_), []
+    for part, is_known in ((np.flatnonzero(known), True), (np.flatnonzero(~known), False)):
+        if not len(part):
+            continue
+        here = slot[part]
+        kept = ring.past(here)
+        said = _learn(ring, here, frames.rows(part), index[part], params, Counter() if is_known else counts)
+        worn[part], rides[:, part] = said.worn, said.unworn
+        if is_known:
+            ring.learn(here, kept)
+            worn[part], rides[:, part] = wear.effective_before(kept["wear"], frames.worn[part]), False
+        logs += [log._replace(row=part[log.row]) for log in said.logs]
+    return Observed(worn, unworn.Unworn(*rides), logs)
+
+
+def _learn(
+    ring: Ring, slot: I64, frames: Frames, index: I64, params: Params, counts: Counter[str]
+) -> Observed:
     counts["gaps"] += int(((index > ring.head[slot]) & (ring.head[slot] >= 0)).sum())
     seen = look(frames.acc, ring.fs_hz, ring.full_scale_g, ring.g_per_count)
     still_std_g = axes.middle(seen.std_g)

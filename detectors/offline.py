@@ -122,29 +122,17 @@ def _frame(
     period_ns = round(1e9 / fs_hz)
     t0_us = _T0_US + start * period_ns // 1000
     wear = Worn.UNKNOWN if worn is None else Worn.YES if worn else Worn.NO
-    nan32, nan64 = np.full(1, np.nan, np.float32), np.full(1, np.nan)
-    return Frames(
-        helmet=["recording"],
-        boot=np.zeros(1, np.uint32),
-        seq=np.array([seq], np.uint32),
-        t0_us=np.array([t0_us], np.int64),
-        received_us=np.array([t0_us + len(counts) * period_ns // 1000], np.int64),
-        period_ns=np.array([period_ns], np.uint32),
-        full_scale_g=np.array([full_scale_g], np.float32),
-        g_per_count=np.array([scale], np.float32),
-        rad_s_per_count=np.zeros(1, np.float32),
-        acc=counts[None],
-        gyro=None,
-        flags=np.zeros(1, np.uint8),
-        worn=np.array([wear], np.uint8),
-        strap=np.zeros(1, np.uint8),
-        battery_pct=np.full(1, 255, np.uint8),
-        peak_g=nan32,
-        lat_deg=nan64,
-        lon_deg=nan64,
-        accuracy_m=nan32,
-        position_age_s=nan32,
-        speed_mps=nan32 if speed is None else np.array([speed[start]], np.float32),
+    return Frames.of(
+        ["recording"],
+        counts[None],
+        seq=seq,
+        t0_us=t0_us,
+        received_us=t0_us + len(counts) * period_ns // 1000,
+        period_ns=period_ns,
+        full_scale_g=full_scale_g,
+        g_per_count=scale,
+        worn=wear,
+        speed_mps=np.nan if speed is None else speed[start],
     )
 
 

@@ -1,5 +1,6 @@
 """Which helmet lives where: tracks in slots of rings, and what a helmet's next track inherits from its last."""
 
+import math
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -7,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Frames
-from detectors.ring import Past, Ring, order
+from detectors.past import order, pack, same_boot, unpack
+from detectors.ring import Ring
 
 I64 = npt.NDArray[np.int64]
 
@@ -37,7 +39,10 @@ class Places:
         self._helmet_of: dict[int, str] = {}
         self._track_of: dict[str, int] = {}
         """The newest track of each helmet."""
-        self._past: OrderedDict[str, Past] = OrderedDict()
+        self._past: OrderedDict[str, np.void] = OrderedDict()
+        """Rows of `PAST`."""
+        self._to_tell: list[str] = []
+        """Helmets whose turn it is in this round of `learned`."""
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -122,20 +127,65 @@ class Places:
         self._ring_of = np.concatenate([self._ring_of, kind[fresh]])[sort]
         self._slot_of = np.concatenate([self._slot_of, slots[fresh]])[sort]
 
-    def free(self, track: int) -> None:
-        """Gives the slot of a track back and keeps what its helmet's next track needs."""
-        at = int(np.searchsorted(self._tracks, track))
-        place = Place(int(self._ring_of[at]), int(self._slot_of[at]))
-        helmet = self._helmet_of.pop(track)
-        if self._track_of.get(helmet) == track:
-            del self._track_of[helmet]
-            self._past[helmet] = self.rings[place.kind].past(place.slot)
-            while len(self._past) > _REMEMBERED:
-                self._past.popitem(last=False)
-        self.rings[place.kind].release(place.slot)
+    def known(self, tracks: list[int]) -> list[int]:
+        """Those of some tracks that live here, each once."""
+        distinct = list(dict.fromkeys(tracks))
+        here = self._known(np.array(distinct, np.int64))[1].tolist()
+        return [track for track, lives in zip(distinct, here, strict=True) if lives]
+
+    def homes(self, tracks: list[int]) -> list[tuple[int, I64, list[str]]]:
+        """Where tracks live that have a slot: by kind, their slots and their helmets."""
+        at = np.searchsorted(self._tracks, np.array(tracks, np.int64))
+        kinds, slots = self._ring_of[at], self._slot_of[at]
+        groups = [(kind, np.flatnonzero(kinds == kind)) for kind in np.unique(kinds).tolist()]
+        return [(kind, slots[g], [self._helmet_of[tracks[k]] for k in g.tolist()]) for kind, g in groups]
+
+    def free(self, tracks: list[int]) -> None:
+        """Gives the slots of distinct tracks back and keeps what their helmets' next tracks need."""
+        at = np.searchsorted(self._tracks, np.array(tracks, np.int64))
+        kinds, slots = self._ring_of[at], self._slot_of[at]
+        for kind in np.unique(kinds).tolist():
+            ring, mine = self.rings[kind], np.flatnonzero(kinds == kind)
+            pasts = ring.past(slots[mine])
+            for k, past in zip(mine.tolist(), pasts, strict=True):
+                helmet = self._helmet_of.pop(tracks[k])
+                if self._track_of.get(helmet) == tracks[k]:
+                    del self._track_of[helmet]
+                    self._past[helmet] = past.copy()
+                ring.release(int(slots[k]))
+        while len(self._past) > _REMEMBERED:
+            self._past.popitem(last=False)
         self._tracks = np.delete(self._tracks, at)
         self._ring_of = np.delete(self._ring_of, at)
         self._slot_of = np.delete(self._slot_of, at)
+
+    def learned(self, share: float) -> list[tuple[str, bytes]]:
+        """What is known of the next helmets, so many of all, beyond their samples; one round after the other."""
+        if not self._to_tell or share >= 1:
+            self._to_tell = list(self._track_of)
+        many = math.ceil(share * len(self._track_of))
+        turn, self._to_tell = self._to_tell[:many], self._to_tell[many:]
+        # Who has an older past beside a track sends data from before it: the past says more.
+        turn = [helmet for helmet in turn if helmet in self._track_of and helmet not in self._past]
+        at = np.searchsorted(self._tracks, np.array([self._track_of[helmet] for helmet in turn], np.int64))
+        kinds, slots = self._ring_of[at], self._slot_of[at]
+        out: list[tuple[str, bytes]] = []
+        for kind in np.unique(kinds).tolist():
+            mine = np.flatnonzero(kinds == kind)
+            blocks = pack(self.rings[kind].past(slots[mine]))
+            out += zip([turn[k] for k in mine.tolist()], blocks, strict=True)
+        return out
+
+    def remember(self, learned: list[tuple[str, bytes]]) -> int:
+        """Takes up what `learned` has told, before the first frame; of how many another version has told it."""
+        others = 0
+        for helmet, block in learned[-_REMEMBERED:]:
+            past = unpack(block)
+            if past is None:
+                others += 1
+            else:
+                self._past[helmet] = past
+        return others
 
     def _known(self, track: I64) -> tuple[I64, npt.NDArray[np.bool_]]:
         at = np.searchsorted(self._tracks, track)
@@ -147,18 +197,23 @@ class Places:
         """A track that begins before its helmet's newest frame brings old data: it starts without any state.
 
         Before by boot and number, as `ingest.sequence` says it: clocks are set back, and counted time runs ahead.
+        Only where the helmet has no other track yet, and the boot is the same, is it a restart that repeats frames.
         """
         helmet = self._helmet_of[track] = frames.helmet[row]
-        before = self.find(self._track_of[helmet]) if helmet in self._track_of else None
-        past = self._past.get(helmet) if before is None else self.rings[before.kind].past(before.slot)
         first = int(order(frames.boot[row : row + 1], frames.seq[row : row + 1])[0])
-        early = past is not None and first < past.newest
-        if early and before is not None:
-            return
+        pasts = [self._past[helmet]] if helmet in self._past else []
+        if helmet in self._track_of:
+            before = self.find(self._track_of[helmet])
+            if before is not None:
+                live = self.rings[before.kind].past(np.array([before.slot]))[0]
+                if first < int(live["newest"]):
+                    return
+                pasts.append(live)
         self._track_of[helmet] = track
-        self._past.pop(helmet, None)
-        if past is not None and not early:
-            ring.inherit(slot, past, int(frames.t0_us[row]))
+        usable = [p for p in pasts if int(p["newest"]) <= first or same_boot(int(p["newest"]), first)]
+        if usable:
+            self._past.pop(helmet, None)
+            ring.inherit(slot, max(usable, key=lambda p: int(p["newest"])), first, int(frames.t0_us[row]))
 
     def _make_ring(self, key: tuple[int, float, float], wanted: list[tuple[int, float, float]]) -> None:
         """Memory for a new kind of part, in the place of one that no helmet has any more.

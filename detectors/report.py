@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 from core.model import Detection, Frames, Kind, Position, Trace, Worn
-from detectors.features import CONTEXT_S, HORIZONS_S, Frame, Head
-from detectors.ring import PRE_S
+from detectors.features import HORIZONS_S, Frame, Head
+from detectors.ring import CONTEXT_S, PRE_S
 from detectors.severity import quality, severity
 from detectors.watch import Decision
 from detectors.window import Window

@@ -4,8 +4,6 @@ Samples lie in a ring addressed by their number in the track, so writing the sam
 and no filter has to be carried from chunk to chunk.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +13,7 @@ from detectors.calibration import CALIBRATION
 from detectors.gyro import GYRO
 from detectors.health import HEALTH
 from detectors.noise import NOISE
+from detectors.past import LASTING, PAST, order
 from detectors.riding import Book
 from detectors.spin import SpinRing
 from detectors.wear import WEAR, resumed
@@ -24,33 +23,19 @@ PRE_S = 6.0
 """Seconds before an impact that its features and its trace need."""
 RING_S = 8.1
 """What is before an impact, and a frame of 2 s in one piece."""
+CONTEXT_S = 10.0
+"""Speeds of so long before an impact say whether it rode."""
 CONTEXT = 16
-"""Frames whose speed and wear are remembered."""
+"""Stretches whose speed and wear are remembered. Frames shorter than a fifteenth of `CONTEXT_S` share one while the
+wear stays the same, with the first speed that one of them knows; so the newest 16 always reach back `CONTEXT_S`."""
 
 _PER_SLOT = (
     *("counts", "missing", "head", "begin", "received_us", "watched", "_hole"),
     *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames", "epoch_us"),
-    *("newest", "clock_us", "wear", "health", "noise", "calibration", "gyro"),
+    *("newest", "learned", "clock_us", "wear", "health", "noise", "calibration", "gyro"),
 )
-_LASTING = {"wear": WEAR, "health": HEALTH, "noise": NOISE, "calibration": CALIBRATION}
-"""What outlives a track: the rider, the part and its habits are the same after a pause."""
 
 I64 = npt.NDArray[np.int64]
-
-
-class Past(NamedTuple):
-    """What one helmet's next track takes over from its last."""
-
-    newest: int
-    """Boot and number of its last frame, as `order` puts them."""
-    clock_us: int
-    """When that frame ended by the helmet's own clock."""
-    rows: dict[str, npt.NDArray[np.void]]
-
-
-def order(boot: npt.NDArray[np.uint32], seq: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    """Frames of one helmet in the order in which they were made, whatever its clock says."""
-    return np.asarray(boot.astype(np.uint64) << np.uint64(32) | seq, np.uint64)
 
 
 class Ring:
@@ -65,6 +50,8 @@ class Ring:
         self.chunk = max(1, int(self.fs_hz * (RING_S - PRE_S)))
         """Most samples written at once, so that a hit in the first still has its past in the ring."""
         self.most_counts = most_counts(full_scale_g, g_per_count)
+        self._entry = CONTEXT_S / (CONTEXT - 1) * self.fs_hz
+        """Samples from which a stretch of context is long enough."""
         self._gate = np.float32((gate_g / g_per_count) ** 2)
         self.counts = np.zeros((0, self.length, 3), np.int16)
         self.head = np.zeros(0, np.int64)
@@ -85,6 +72,9 @@ class Ring:
         self.epoch_us = np.zeros(0, np.int64)
         """Device time of sample 0, by the track's first frame: from there on samples are counted."""
         self.newest = np.zeros(0, np.uint64)
+        """Boot and number of the newest frame, as `order` puts them."""
+        self.learned = np.zeros(0, np.uint64)
+        """What the frames before this one teach was learned before their track began; 0 where nothing was."""
         self.clock_us = np.zeros(0, np.int64)
         """When the newest frame ended by the helmet's own clock; counted samples drift away from it."""
         self.wear = np.zeros(0, WEAR)
@@ -128,7 +118,8 @@ class Ring:
         self.watched[slots] = False
         self._frames[slots] = 0
         self.gyro[slots] = np.zeros(1, GYRO)
-        for name, kind in _LASTING.items():
+        self.newest[slots] = self.learned[slots] = 0
+        for name, kind in LASTING.items():
             getattr(self, name)[slots] = np.zeros(1, kind)
         self.spin.forget(slots)
         return slots
@@ -138,28 +129,51 @@ class Ring:
         self.watched[slot] = False
         self._free.append(slot)
 
-    def past(self, slot: int) -> Past:
-        """What is known of the helmet in a slot beyond its samples."""
-        rows = {name: getattr(self, name)[slot].copy() for name in _LASTING}
-        return Past(int(self.newest[slot]), int(self.clock_us[slot]), rows)
+    def past(self, slots: I64) -> npt.NDArray[np.void]:
+        """What is known of the helmets in some slots beyond their samples, rows of `PAST`."""
+        rows = np.zeros(len(slots), PAST)
+        for name in ("newest", "clock_us", *LASTING):
+            rows[name] = getattr(self, name)[slots]
+        return rows
 
-    def inherit(self, slot: int, past: Past, start_us: int) -> None:
-        """Gives a slot the past of its helmet, whose new track starts at `start_us` by its own clock."""
-        for name, row in past.rows.items():
-            getattr(self, name)[slot] = row
-        resumed(self.wear[slot : slot + 1], start_us, start_us - past.clock_us)
+    def learn(self, slots: I64, past: npt.NDArray[np.void]) -> None:
+        """Gives slots what `past` says of their helmets' sensors."""
+        for name in LASTING:
+            getattr(self, name)[slots] = past[name]
+
+    def inherit(self, slot: int, past: np.void, first: int, start_us: int) -> None:
+        """Gives a slot the past of its helmet, whose new track starts with frame `first` at `start_us` by its clock.
+
+        A track that starts within that past is a restart's: what comes again up to its newest frame teaches nothing.
+        """
+        self.learn(np.array([slot]), np.array([past]))
+        clock_us, newest = int(past["clock_us"]), int(past["newest"])
+        silent_us = start_us - clock_us
+        if first <= newest:
+            self.newest[slot], self.learned[slot] = newest, newest + 1
+            self.clock_us[slot] = start_us = clock_us
+            silent_us = 0
+        resumed(self.wear[slot : slot + 1], start_us, silent_us)
 
     def note(self, slot: I64, frames: Frames, index: I64, worn: npt.NDArray[np.uint8]) -> None:
-        """Remembers arrival, speed and wear of one frame for each slot."""
-        at = self._frames[slot] % CONTEXT
-        self.frame_index[slot, at] = index
-        self.frame_end[slot, at] = index + frames.acc.shape[1]
-        self.frame_speed[slot, at] = frames.speed_mps
+        """Remembers number, arrival, speed and wear of one frame for each slot."""
+        ends = index + frames.acc.shape[1]
+        last = (self._frames[slot] - 1) % CONTEXT
+        short = self.frame_end[slot, last] - self.frame_index[slot, last] < self._entry
+        more = short & (self._frames[slot] > 0) & (self.frame_end[slot, last] == index)
+        more &= self.frame_worn[slot, last] == worn
+        at = np.where(more, last, self._frames[slot] % CONTEXT)
+        speed = self.frame_speed[slot, last]
+        self.frame_speed[slot, at] = np.where(more & ~np.isnan(speed), speed, frames.speed_mps)
+        self.frame_index[slot, at] = np.where(more, self.frame_index[slot, last], index)
+        self.frame_end[slot, at] = ends
         self.frame_worn[slot, at] = worn
-        self._frames[slot] += 1
+        self._frames[slot] += ~more
         self.received_us[slot] = np.maximum(self.received_us[slot], frames.received_us)
-        self.newest[slot] = order(frames.boot, frames.seq)
-        self.clock_us[slot] = frames.t0_us + frames.acc.shape[1] * self.period_ns // 1000
+        number = order(frames.boot, frames.seq)
+        ends_us = frames.t0_us + frames.acc.shape[1] * self.period_ns // 1000
+        self.clock_us[slot] = np.where(number >= self.newest[slot], ends_us, self.clock_us[slot])
+        self.newest[slot] = np.maximum(self.newest[slot], number)
 
     def write(self, slot: I64, index: I64, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
         """Writes at most `chunk` new samples for each (distinct) slot; says where somebody has to look.
@@ -202,7 +216,7 @@ class Ring:
         return self.counts[slot, at], self.missing[slot, at] & (start - self._hole[slot] < self.length)
 
     def context(self, slot: int) -> list[tuple[int, int, float, int]]:
-        """(first sample, sample after the last, speed, worn) of the remembered frames, oldest first."""
+        """(first sample, sample after the last, speed, worn) of what is remembered, oldest first."""
         known = min(int(self._frames[slot]), CONTEXT)
         order = (int(self._frames[slot]) - known + np.arange(known)) % CONTEXT
         return list(

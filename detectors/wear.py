@@ -199,10 +199,18 @@ def effective(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArra
     Without a healthy bit only a helmet that lay still for two minutes until now is not worn: all else is unknown,
     because a false "not worn" hides a crash.
     """
-    doubtful = (bit == Worn.UNKNOWN) | s["stuck"] | (s["edges"] > _BOUNCES_PER_MIN)
     shelved = (s["shelf_us"] > 0) & (s["end_us"] - s["shelf_us"] <= _SHELF_US)
     state = np.where((s["state"] == Worn.NO) & ~shelved, Worn.UNKNOWN, s["state"])
-    return np.asarray(np.where(doubtful, state, bit), np.uint8)
+    return np.asarray(np.where(_doubtful(s, bit), state, bit), np.uint8)
+
+
+def effective_before(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The same for frames older than the state, which says nothing about them."""
+    return np.asarray(np.where(_doubtful(s, bit), Worn.UNKNOWN, bit), np.uint8)
+
+
+def _doubtful(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return np.asarray((bit == Worn.UNKNOWN) | s["stuck"] | (s["edges"] > _BOUNCES_PER_MIN))
 
 
 def faulty(s: npt.NDArray[np.void]) -> dict[str, npt.NDArray[np.bool_]]:

@@ -21,8 +21,10 @@ from pydantic import TypeAdapter
 
 from core import metrics
 from core.model import Detection, HelmetEvent, Rejected
-from ingest import journal_file
+from detectors.burst import Held
+from ingest import held, journal_file, learned
 from ingest.codec import Message
+from ingest.held import Burst
 from ingest.journal_file import JournalError, note_damage, sound
 
 log = structlog.get_logger()
@@ -51,10 +53,28 @@ class Tick:
     rejected: list[tuple[Message, Rejected]] = field(default_factory=list)
     numbers: bytes = b""
     """Which frames were seen up to the end of this turn (`ingest.numbers`); noted every few seconds, with `raw`."""
+    held: list[Detection] = field(default_factory=list)
+    """Detections that a burst holds back."""
+    released: list[Held] = field(default_factory=list)
+    """Detections held back until now, that go on."""
+    withheld: list[str] = field(default_factory=list)
+    """Keys of detections that never go on."""
+    learned: list[tuple[str, bytes]] = field(default_factory=list)
+    """What some helmets' sensors have taught up to the end of this turn, by helmet (`detectors.past`)."""
 
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.raw or self.telemetry or self.detections or self.events or self.rejected)
+        return not (
+            self.raw
+            or self.telemetry
+            or self.detections
+            or self.events
+            or self.rejected
+            or self.held
+            or self.released
+            or self.withheld
+            or self.learned
+        )
 
 
 class Taken(NamedTuple):
@@ -110,14 +130,15 @@ class Journal:
                     (len(rows), block, zlib.crc32(block)),
                 )
                 blocks[cursor.lastrowid or 0] = (len(block), len(rows))
-            posts = [
-                (f"{d.incident}:{d.version}", "detection", _DETECTION.dump_json(d).decode())
-                for d in tick.detections
-            ] + [
+            if tick.held or tick.released or tick.withheld:
+                held.write(db, tick.now_us, tick.held, tick.released, tick.withheld)
+            posts = [(d.key, "detection", _DETECTION.dump_json(d).decode()) for d in tick.detections] + [
                 (f"{e.helmet}:{e.type}:{e.t_us}", "event", _EVENT.dump_json(e).decode()) for e in tick.events
             ]
             db.executemany(
-                "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) VALUES (?, ?, ?, ?, ?)",
+                # A restart detects again what was held back: that waits where it is.
+                "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) SELECT ?1, ?2, ?3, ?4, ?5 "
+                "WHERE NOT EXISTS (SELECT 1 FROM held WHERE key = ?1)",
                 [(key, kind, body, zlib.crc32(body.encode()), tick.now_us) for key, kind, body in posts],
             )
             if tick.rejected:
@@ -128,6 +149,7 @@ class Journal:
                 db.execute(
                     "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?", (_REJECTED_KEPT,)
                 )
+            learned.write(db, tick.now_us, tick.learned)
             db.executemany(_STRUCK_OFF, taken.outbox)
             if taken.outbox:
                 # The key of what the desk has stays for a day, so that a repeated frame cannot send it again.
@@ -200,6 +222,14 @@ class Journal:
                 note_damage("raw", number)
             else:
                 yield now_us, messages
+
+    def burst(self) -> Burst:
+        """What a burst holds back, and what its breaker counts, as of the last commit."""
+        return held.restore(self._db)
+
+    def learned(self) -> list[tuple[str, bytes]]:
+        """What the helmets' sensors have taught, by helmet, the longest unwritten first."""
+        return learned.read(self._db)
 
     def _oldest_note(self) -> tuple[int, bytes]:
         """The last raw entry that the oldest note of numbers covers, and the note; 0 and nothing without one."""

@@ -39,15 +39,27 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE TABLE IF NOT EXISTS numbers (
     id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, raw INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
 );
+CREATE TABLE IF NOT EXISTS held (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at_us INTEGER NOT NULL, body TEXT NOT NULL,
+    crc INTEGER
+);
+CREATE INDEX IF NOT EXISTS held_no_more ON held (at_us) WHERE body = '';
+CREATE TABLE IF NOT EXISTS learned (
+    id INTEGER PRIMARY KEY, helmet TEXT NOT NULL UNIQUE, at_us INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
+);
 """
 _COLUMNS = {
     "outbox": "id, key, kind, body, at_us, state, crc",
+    "held": "id, key, at_us, body, crc",
     "raw": "id, now_us, block, crc",
     "numbers": "id, now_us, raw, block, crc",
     "telemetry": "id, rows, block, crc",
+    "learned": "id, helmet, at_us, block, crc",
     "rejected": "id, at_us, topic, reason, detail, payload",
 }
 """In the order in which they are saved: what speaks of crashes first."""
+_WITH_HOLES = ("held", "learned")
+"""Tables out of whose middle rows are taken: a missing number says nothing."""
 _REPAIR_STATES = """
 UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')
 """
@@ -159,8 +171,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(f"damaged: {fault}")
-        # The check does not hold indexes against their table; this one is small, and what it hides is an alert.
-        db.execute("REINDEX outbox")
+        # The check does not hold indexes against their table; these are small, and what they hide is an alert.
+        for table in ("outbox", "held", "learned"):
+            db.execute(f"REINDEX {table}")
         # A state that a flipped bit made up would hide a detection from the desk for ever.
         db.execute(_REPAIR_STATES)
     except BaseException:
@@ -262,24 +275,22 @@ def _lend_first_page(db: sqlite3.Connection, broken: Path) -> None:
 def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
     """Copies the rows of a damaged file that can be read; says how many, and how many are surely missing."""
     rows: dict[int, tuple[object, ...]] = {}
-    last = 0
+    last, torn = 0, False
     with contextlib.suppress(*_UNREADABLE):
         last = _last_id(table, broken)
     declared = {name: _PYTHON[kind] for _, name, kind, *_ in db.execute(f"PRAGMA table_info({table})")}
     kinds = [declared[name] for name in _COLUMNS[table].split(", ")]
     # From both ends, since reading stops at the first damaged page.
     for order in ("ASC", "DESC"):
-        with (
-            contextlib.suppress(*_UNREADABLE, OverflowError),
-            contextlib.closing(_read_only(broken)) as old,
-        ):
-            query = f"SELECT {_COLUMNS[table]} FROM {table} NOT INDEXED ORDER BY id {order}"  # noqa: S608
-            for row in old.execute(query):
-                # Where a flipped bit leads to the wrong page, rows of another table come out.
-                if all(
-                    value is None or isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)
-                ):
-                    rows[int(row[0])] = row
+        try:
+            with contextlib.closing(_read_only(broken)) as old:
+                query = f"SELECT {_COLUMNS[table]} FROM {table} NOT INDEXED ORDER BY id {order}"  # noqa: S608
+                for row in old.execute(query):
+                    # Where a flipped bit leads to the wrong page, rows of another table come out.
+                    if all(v is None or isinstance(v, kind) for v, kind in zip(row, kinds, strict=True)):
+                        rows[int(row[0])] = row
+        except (*_UNREADABLE, OverflowError):
+            torn = True
     marks = ", ".join("?" * (_COLUMNS[table].count(",") + 1))
     saved = 0
     with db:
@@ -289,6 +300,8 @@ def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
                 db.execute(f"INSERT INTO {table} ({_COLUMNS[table]}) VALUES ({marks})", row)  # noqa: S608
                 saved += 1
         db.execute(_REPAIR_STATES)
+    if table in _WITH_HOLES:
+        return saved, len(rows) - saved + torn
     first = min(rows, default=last + 1)
     return saved, max(0, max([last, *rows]) - first + 1 - saved)
 

@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from core import metrics
 from core.config import Config
 from core.model import (
@@ -19,14 +21,22 @@ from core.model import (
     Rejected,
     Worn,
 )
-from detectors import Fleet
+from detectors import Breaker, Fleet
+from detectors.burst import Held
 from ingest import codec
 from ingest.codec import Message
+from ingest.held import Burst
 from ingest.journal import Tick
 from ingest.riding import RidingOutbox
 from ingest.sequence import Sequence
 from ingest.telemetry import summarise
 
+log = structlog.get_logger()
+
+_LEARNED_S = 500.0
+"""What all helmets' sensors have taught is noted once in so long, some helmets with each note of the numbers seen.
+
+Sooner than a helmet's run ends by silence, so who is forgotten was noted before."""
 _PUT_IT_ON = "请停车戴好头盔。Please stop and put your helmet on."
 
 
@@ -38,6 +48,7 @@ class Pipeline:
         self._countdown_us = int(config.alerts.countdown_s * 1e6)
         self._sequence = Sequence(config.ingest.helmets_max, config.ingest.ancient_h * 3600)
         self._fleet = Fleet(config.detectors)
+        self._breaker = Breaker(config.detectors.burst_alerts)
         # A third of what is kept of raw frames: what is replayed is at most a third longer than that.
         self._note_us = int(config.ingest.journal.raw_s / 3 * 1e6)
         self._noted_us = 0
@@ -52,6 +63,24 @@ class Pipeline:
 
     def process(self, messages: list[Message], now_us: int) -> tuple[Tick, list[tuple[str, Prompt]]]:
         """One turn: what it makes durable, and what to tell which helmet once it is."""
+        tick, prompts = self._take(messages, now_us)
+        with stage("detect"):
+            sifted = self._breaker.sift(tick.detections, len(self._fleet), now_us)
+        tick.detections, tick.held, tick.released, tick.withheld = sifted
+        gone = [(d.kind, d.stage) for d in tick.detections] + [(h.kind, h.stage) for h in tick.released]
+        for kind, reached in gone:
+            metrics.DETECTIONS.labels(kind, reached).inc()
+        metrics.SENSOR_HEALTH.labels("bursts").set(self._breaker.trips)
+        metrics.SENSOR_HEALTH.labels("held").set(self._breaker.held)
+        prompts += [self._ask(held) for held in tick.released if self._is_fresh(held, now_us)]
+        prompts += [self._speak(d) for d in tick.detections if d.version == 1 and not d.late]
+        return tick, prompts
+
+    def replay(self, messages: list[Message], now_us: int) -> Tick:
+        """A turn of an earlier life again: a burst is as it was when that life ended, whatever is detected again."""
+        return self._take(messages, now_us)[0]
+
+    def _take(self, messages: list[Message], now_us: int) -> tuple[Tick, list[tuple[str, Prompt]]]:
         tick = Tick(now_us)
         motion: list[Message] = []
         for message in messages:
@@ -68,8 +97,7 @@ class Pipeline:
         with stage("detect"):
             for placed in sequenced.placed:
                 tick.detections += self._fleet.push(placed.frames, placed.track, placed.index, now_us)
-            for track in sequenced.ended:
-                tick.detections += self._fleet.forget(track)
+            tick.detections += self._fleet.forget(*sequenced.ended)
             tick.detections += self._fleet.advance(now_us)
             if abs(now_us - self._looked_us) >= self._config.report_s * 1e6:
                 self._looked_us, self._faulty = now_us, self._fleet.faulty()
@@ -81,13 +109,29 @@ class Pipeline:
         if tick.raw and abs(now_us - self._noted_us) >= self._note_us:
             self._noted_us = now_us
             tick.numbers = self._sequence.numbers.dump()
-        prompts += [self._speak(d) for d in tick.detections if d.version == 1 and not d.late]
+            tick.learned = self._fleet.learned(self._note_us / 1e6 / _LEARNED_S)
         return tick, prompts
 
-    def remember(self, numbers: bytes) -> None:
-        """Takes up which frames an earlier life had seen, before the kept raw frames are replayed."""
+    def remember(self, numbers: bytes, learned: list[tuple[str, bytes]]) -> None:
+        """Takes up what an earlier life knew, before the kept raw frames are replayed.
+
+        Which frames it had seen, and what the helmets' sensors had taught it.
+        """
         if numbers:
             self._sequence.numbers.load(numbers)
+        others = self._fleet.remember(learned)
+        metrics.LEARNED.labels("taken_up").inc(len(learned) - others)
+        metrics.LEARNED.labels("other_version").inc(others)
+        if others:
+            log.warning("learned.other_version", helmets=others, hint="they are new helmets to this version")
+
+    def go_on(self, burst: Burst) -> None:
+        """Takes up what an earlier life held back, after the kept raw frames were replayed."""
+        self._breaker.restore(*burst)
+
+    def learned(self) -> list[tuple[str, bytes]]:
+        """What the sensors of all helmets have taught, for the end of this life."""
+        return self._fleet.learned(1)
 
     def _sort(self, message: Message, tick: Tick, motion: list[Message]) -> None:
         parsed = codec.parse_topic(message.topic)
@@ -120,8 +164,6 @@ class Pipeline:
                 self._heard[helmet] = (frames, row)
             ends_us = frames.t0_us + frames.acc.shape[1] * frames.period_ns.astype("i8") // 1000
             self.lag_s = float((tick.now_us - ends_us).max()) / 1e6
-        for detection in tick.detections:
-            metrics.DETECTIONS.labels(detection.kind, detection.stage).inc()
         for _, rejected in tick.rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
         self.rejected += len(tick.rejected)
@@ -136,6 +178,13 @@ class Pipeline:
             return detection.helmet, Prompt("remind", text=_PUT_IT_ON)
         until_us = detection.detected_us + self._countdown_us
         return detection.helmet, Prompt("ask", incident=detection.incident, until_us=until_us)
+
+    def _is_fresh(self, held: Held, now_us: int) -> bool:
+        """Whether the rider of an incident that was held back can still answer in time."""
+        return held.version == 1 and not held.late and now_us < held.at_us + self._countdown_us
+
+    def _ask(self, held: Held) -> tuple[str, Prompt]:
+        return held.helmet, Prompt("ask", incident=held.incident, until_us=held.at_us + self._countdown_us)
 
     def reports(self) -> list[HelmetReport]:
         """State of every helmet heard since the last call."""

@@ -22,6 +22,8 @@ _JUMP_US = 500_000
 """Adjoining frames further apart than this mean that a clock jumped, not that it drifts."""
 _BREAK_US = 60_000_000
 """A hole longer than this starts a new track: nothing before it can matter to what comes after."""
+_EXPIRED_AT_ONCE = 500
+"""Most runs ended by silence in one turn: a city that falls silent together must not hold up who is left."""
 _FRAME_US_MAX = 2_500_000
 """Longest plausible frame, to judge whether a gap in numbers fits a gap in time."""
 
@@ -125,10 +127,14 @@ class Sequence:
         return Sequenced(placed, [_pick(batch[f], chosen) for f, chosen in old.items()], ended)
 
     def expire(self, now_us: int, silent_s: float = 600.0) -> list[int]:
-        """Ends the runs of helmets that were silent for long; their tracks are returned."""
-        ended = []
+        """Ends runs of helmets that were silent for long, some at a time; their tracks are returned."""
+        ended: list[int] = []
         for runs in (self._live, self._late):
-            while runs and now_us - next(iter(runs.values())).received_us > silent_s * 1e6:
+            while (
+                runs
+                and len(ended) < _EXPIRED_AT_ONCE
+                and now_us - next(iter(runs.values())).received_us > silent_s * 1e6
+            ):
                 ended.append(runs.popitem(last=False)[1].track)
         return ended
 

@@ -129,7 +129,7 @@ class Worker:
         with stage("acknowledge"):
             self._subscriber.acknowledge(deliveries)
             self._tell(prompts)
-        if tick.detections or tick.events:
+        if tick.detections or tick.events or tick.released:
             self._desk.wake()
         if tick.telemetry:
             self._telemetry.wake(sum(map(len, tick.telemetry)))
@@ -168,23 +168,24 @@ class Worker:
     def _resume(self) -> None:
         """Replays the kept raw frames: open incidents go on as if nothing had happened."""
         began, messages = time.monotonic(), 0
-        self._pipeline.remember(self._journal.numbers())
-        calls = self._recent_calls()
-        for now_us, block in self._journal.raw():
-            tick, _ = self._pipeline.process(block, now_us)
-            while calls and calls[0].now_us < now_us:
-                self._samples(calls.popleft())
-            # They were made durable with the frames; what is needed is its memory of them.
-            self._samples(tick)
-            # The same incidents and versions come out again; only those lost between detecting and committing
-            # (there are none in one transaction) would be new.
-            try:
+        try:
+            self._pipeline.remember(self._journal.numbers(), self._journal.learned())
+            calls = self._recent_calls()
+            for now_us, block in self._journal.raw():
+                tick = self._pipeline.replay(block, now_us)
+                while calls and calls[0].now_us < now_us:
+                    self._samples(calls.popleft())
+                # They were made durable with the frames; what is needed is its memory of them.
+                self._samples(tick)
+                # The same incidents and versions come out again; only those lost between detecting and committing
+                # (there are none in one transaction) would be new.
                 self._journal.commit(Tick(now_us, detections=tick.detections), Taken([], []))
-            except sqlite3.Error as error:
-                raise JournalError(f"the journal cannot be written: {error} (is the disk full?)") from None
-            messages += len(block)
-        for call in calls:
-            self._samples(call)
+                messages += len(block)
+            for call in calls:
+                self._samples(call)
+            self._pipeline.go_on(self._journal.burst())
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be written: {error} (is the disk full?)") from None
         if messages:
             log.info("journal.resumed", messages=messages, seconds=round(time.monotonic() - began, 2))
 
@@ -247,7 +248,7 @@ class Worker:
         deadline = time.monotonic() + _LEAVE_S
         for part in parts:
             part.join(max(0.0, deadline - time.monotonic()))
-        self._commit(Tick(self._clock.now_us()), never)
+        self._commit(Tick(self._clock.now_us(), learned=self._pipeline.learned()), never)
         self._journal.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0

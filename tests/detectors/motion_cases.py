@@ -53,35 +53,25 @@ def to_counts(acc_g):
 
 def frames(rows, worn=2, speed_mps=np.nan, received_delay_us=200_000):
     """Frames of (helmet name, seq, first sample, counts) rows of equal length."""
-    k = len(rows)
     n = len(rows[0][3])
     t0 = np.array([T0_US + r[2] * 10_000 for r in rows], np.int64)
 
-    def full(value, kind):
-        return np.full(k, value, kind)
-
-    return Frames(
-        helmet=[r[0] for r in rows],
-        boot=full(1, np.uint32),
-        seq=np.array([r[1] for r in rows], np.uint32),
+    return Frames.of(
+        [r[0] for r in rows],
+        np.stack([r[3] for r in rows]),
+        boot=1,
+        seq=[r[1] for r in rows],
         t0_us=t0,
         received_us=t0 + n * 10_000 + received_delay_us,
-        period_ns=full(10_000_000, np.uint32),
-        full_scale_g=full(16, np.float32),
-        g_per_count=full(SCALE_G, np.float32),
-        rad_s_per_count=full(0, np.float32),
-        acc=np.stack([r[3] for r in rows]),
-        gyro=None,
-        flags=full(0, np.uint8),
-        worn=full(worn, np.uint8),
-        strap=full(0, np.uint8),
-        battery_pct=full(255, np.uint8),
-        peak_g=full(np.nan, np.float32),
-        lat_deg=full(31.2, np.float64),
-        lon_deg=full(121.4, np.float64),
-        accuracy_m=full(5, np.float32),
-        position_age_s=full(0.5, np.float32),
-        speed_mps=full(speed_mps, np.float32),
+        period_ns=10_000_000,
+        full_scale_g=16,
+        g_per_count=SCALE_G,
+        worn=worn,
+        lat_deg=31.2,
+        lon_deg=121.4,
+        accuracy_m=5,
+        position_age_s=0.5,
+        speed_mps=speed_mps,
     )
 
 

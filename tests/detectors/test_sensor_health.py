@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_cases import SCALE_G, crash, feed, frames, lying, ride, to_counts
 
-from core.config import Detection as Params
-from core.model import Stage
-from detectors import Fleet
-from detectors.burst import Breaker
+from core.model import Kind, Stage
+from detectors import Breaker, Fleet, burst
 
 QUIET = to_counts(lying(70, np.random.default_rng(0), 0.005))
 
@@ -124,8 +122,9 @@ def test_repeats_and_gaps_are_counted():
     assert fleet.health()["gaps"] == 2 and fleet.health()["repeats"] == 3
 
 
-def detections(many):
-    fleet = Fleet(Params(burst_alerts=10))
+def sifted(many):
+    """What goes on in each second, when every other helmet is struck hard and the rest falls gently."""
+    fleet, breaker = Fleet(), Breaker(10)
     cases = [crash(1, peak_g=60.0), crash(1, peak_g=5.0, width_s=0.25)]
     out = []
     for seq in range(20):
@@ -133,32 +132,29 @@ def detections(many):
             (f"H{k}", seq, seq * 100, cases[k % 2].counts[seq * 100 : seq * 100 + 100]) for k in range(many)
         ]
         f = frames(rows, speed_mps=9.0)
-        out.append(fleet.push(f, np.arange(many), np.full(many, seq * 100), int(f.received_us[0])))
-    return fleet, out
+        now_us = int(f.received_us[0])
+        said = fleet.push(f, np.arange(many), np.full(many, seq * 100), now_us)
+        out.append(breaker.sift(said, len(fleet), now_us))
+    return breaker, out
 
 
 def test_v37_every_helmet_struck_in_one_tick_trips_the_breaker_and_no_severe_alert_is_lost():
-    fleet, said = detections(400)
-    flat = [d for batch in said for d in batch]
-    severe = {d.helmet for d in flat if d.severity >= 3}
+    breaker, turns = sifted(400)
+    severe = {d.helmet for turn in turns for d in turn.go if d.severity >= 3}
     alone = Fleet()
     struck = feed(alone, crash(1, peak_g=60.0).counts, speed_mps=9.0)
     assert max(d.severity for d in struck) >= 3
     assert len(severe) == 200, "every second helmet had the strike"
-    assert fleet.health()["bursts"] >= 1
+    assert breaker.trips >= 1
 
 
 def test_v37_what_was_held_comes_out_when_the_burst_is_over():
-    fleet, said = detections(400)
-    out = {d.helmet for batch in said for d in batch}
-    held = fleet.health()["held"]
-    assert held + len(out) >= 400
-    later = fleet.advance(2_000_000_000_000_000)
-    assert fleet.health()["held"] == 0
-    confirmed = {
-        d.helmet for d in [*later, *(d for batch in said for d in batch)] if d.stage == Stage.CONFIRMED
-    }
-    assert len(confirmed) == 400
+    breaker, turns = sifted(400)
+    assert sum(len(turn.held) for turn in turns) >= 200, "every second helmet fell gently"
+    turns.append(breaker.sift([], 400, 2_000_000_000_000_000))
+    assert breaker.held == 0
+    said = [(d.helmet, d.stage) for turn in turns for d in (*turn.go, *turn.released)]
+    assert len({helmet for helmet, stage in said if stage == Stage.CONFIRMED}) == 400
 
 
 def test_a_busy_day_does_not_trip_the_breaker():
@@ -166,5 +162,35 @@ def test_a_busy_day_does_not_trip_the_breaker():
     (first, *_) = feed(Fleet(), crash().counts)
     for k in range(150):
         d = replace(first, incident=f"{k:016x}", severity=1)
-        assert breaker.sift([d], 30_000, k * 60_000) == [d]
+        assert breaker.sift([d], 30_000, k * 60_000).go == [d]
     assert breaker.trips == 0
+
+
+def test_a_shift_that_begins_everywhere_at_once_is_no_burst():
+    (first, *_) = feed(Fleet(), crash().counts)
+    said = [replace(first, incident=f"{k}", kind=Kind.NOT_WORN, stage=Stage.CANCELLED) for k in range(500)]
+    breaker = Breaker(10)
+    assert breaker.sift(said, 500, 0).go == said and breaker.trips == 0
+
+
+def test_a_long_burst_fills_no_memory_and_its_end_is_no_burst_of_writing(monkeypatch):
+    """Beyond so many incidents the oldest goes on; only some keep their trace; they come out some at a time."""
+    monkeypatch.setattr(burst, "_MOST", 3000)
+    (first, *_) = feed(Fleet(), crash().counts)
+    breaker, gone, traced = Breaker(10), [], 0
+    for second in range(50):
+        said = [replace(first, incident=f"{second}-{k}", severity=1) for k in range(100)]
+        turn = breaker.sift(said, 30_000 // 100, second * 1_000_000)
+        assert turn.go == [] and breaker.held <= 3100
+        gone += turn.released
+        traced += sum(d.trace is not None for d in turn.held) - sum(h.traced for h in turn.released)
+        assert traced <= 1000
+    assert [h.incident for h in gone[:2]] == ["0-0", "0-1"], "the one held for longest first"
+    held = breaker.held
+    assert len(gone) + held == 5000, "nothing is dropped"
+    for turns in range(1, 100):
+        turn = breaker.sift([], 300, 100_000_000 + turns)
+        assert len(turn.released) <= 500
+        if not breaker.held:
+            break
+    assert turns == -(-held // 500)

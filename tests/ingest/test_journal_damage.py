@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from frames import NOW_US
@@ -16,14 +17,17 @@ from journals import NOTHING, detection, left_by_kill, lost, rows, wal
 
 from core.model import Reason, Rejected
 from ingest.codec import Message
-from ingest.journal import Journal, JournalError, Tick
+from ingest.journal import _DETECTION, Journal, JournalError, Tick
 from ingest.outbox import Outbox
 
 COMMITS = 40
 ROWS = 20
 NOTED = b"seen" * 50
 HARD = settings(max_examples=120, deadline=None)
-WHOLE = [f"i{k}:{version}" for k in range(COMMITS) for version in (1, 2)]
+WHOLE = [f"i{k}:{version}" for k in range(COMMITS) for version in (1, 2)] + [
+    f"held{k}:1" for k in range(COMMITS)
+]
+LEARNED = {f"SF-{k}": bytes([k]) * 700 for k in range(COMMITS)}
 
 
 def fill(journal: Journal) -> None:
@@ -39,6 +43,8 @@ def fill(journal: Journal) -> None:
                 detections=[detection(f"i{k}"), detection(f"i{k}", 2)],
                 rejected=[bad],
                 numbers=b"a younger note" if k % 10 == 0 else b"",
+                held=[detection(f"held{k}")],
+                learned=[(f"SF-{k}", LEARNED[f"SF-{k}"])],
             ),
             NOTHING,
         )
@@ -70,19 +76,29 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def start(path: Path) -> tuple[dict[str, str], list[int], int]:
-    """Starts on a journal and does a turn: undamaged detections that wait, rows that wait, and how
-    many raw messages were kept with the note of the numbers seen before them."""
+class Found(NamedTuple):
+    waiting: dict[str, str]
+    """Undamaged detections that wait for the desk or for the end of a burst."""
+    rows: list[int]
+    raw: int
+    """Raw messages kept with the note of the numbers seen before them."""
+    learned: dict[str, bytes]
+
+
+def start(path: Path) -> Found:
+    """Starts on a journal and does a turn; what it finds."""
     journal, outbox = Journal(path), Outbox(path)
     try:
+        held = {d.key: _DETECTION.dump_json(d).decode() for d, _ in journal.burst().held}
         journal.commit(Tick(NOW_US + COMMITS, detections=[detection("after")]), NOTHING)
         waiting = outbox.waiting(0, 10**6)
         assert json.loads(waiting[-1].body)["incident"] == "after"
         _, found = outbox.telemetry(0, 10**9)
-        return (
-            {key_of(w.body): w.body for w in waiting[:-1] if w.id not in outbox._damaged},
+        return Found(
+            {key_of(w.body): w.body for w in waiting[:-1] if w.id not in outbox._damaged} | held,
             found["seq"].tolist(),
             sum(len(messages) for _, messages in journal.raw()) if journal.numbers() == NOTED else 0,
+            dict(journal.learned()),
         )
     finally:
         outbox.close()
@@ -105,19 +121,18 @@ def flipped(path: Path, at: int, bit: int) -> None:
 def check(path: Path) -> None:
     """Starts, and holds what came of it against what was committed."""
     before = lost()
-    waiting, found, raw = start(path)
-    whole = (set(WHOLE), list(range(COMMITS * ROWS)), COMMITS)
-    assert waiting.keys() <= whole[0] and set(found) <= set(whole[1])
-    for key, body in waiting.items():
+    found = start(path)
+    whole = (set(WHOLE), list(range(COMMITS * ROWS)), COMMITS, LEARNED)
+    assert found.waiting.keys() <= whole[0] and set(found.rows) <= set(whole[1])
+    assert found.learned.items() <= LEARNED.items()
+    for key, body in found.waiting.items():
         incident, version = key.split(":")
         assert body == body_of(incident, int(version))
-    if (set(waiting), found, raw) != whole:
+    if (set(found.waiting), *found[1:]) != whole:
         assert lost() > before, "something is missing and was not counted"
 
 
 def body_of(incident: str, version: int) -> str:
-    from ingest.journal import _DETECTION
-
     return _DETECTION.dump_json(detection(incident, version)).decode()
 
 
@@ -178,9 +193,9 @@ def test_most_of_a_damaged_file_is_saved_detections_among_it(stopped: Path, fold
         file.seek(place)
         file.write(b"\xff" * 4096)
     before = lost("telemetry")
-    waiting, found, _ = start(path)
-    assert list(waiting) == WHOLE
-    assert len(found) > COMMITS * ROWS * 0.8
+    found = start(path)
+    assert list(found.waiting) == WHOLE
+    assert len(found.rows) > COMMITS * ROWS * 0.8
     assert lost("telemetry") > before
     assert [p.name for p in path.parent.glob("j.db.broken-*")]
 
@@ -189,8 +204,7 @@ def test_a_flipped_log_says_how_many_commits_are_gone_and_keeps_the_log(killed: 
     path = left_by_kill(killed, folder / "copy")
     flipped(wal(path), wal(path).stat().st_size // 2, 3)
     before = lost("commits")
-    waiting, _, _ = start(path)
-    gone = (len(WHOLE) - len(waiting)) / 2
+    gone = (len(WHOLE) - len(start(path).waiting)) / 3
     assert lost("commits") - before == gone > 5
     assert len(list(path.parent.glob("j.db.broken-*-wal"))) == 1
     before = lost("commits")
@@ -209,8 +223,7 @@ def test_a_full_disk_at_the_start_is_no_damage(stopped: Path, folder: Path) -> N
         Journal(path)
     holder.close()
     assert not list(path.parent.glob("*broken*"))
-    waiting, _, _ = start(path)
-    assert list(waiting) == WHOLE
+    assert list(start(path).waiting) == WHOLE
 
 
 def test_a_journal_without_checksums_of_an_older_version_goes_on(folder: Path) -> None:
@@ -228,8 +241,7 @@ def test_a_journal_without_checksums_of_an_older_version_goes_on(folder: Path) -
         db.execute("INSERT INTO outbox (key, kind, body, at_us) VALUES ('i0:1', 'detection', ?, 0)", (body,))
     db.close()
     before = lost()
-    waiting, _, _ = start(path)
-    assert waiting == {"i0:1": body} and lost() == before
+    assert start(path).waiting == {"i0:1": body} and lost() == before
 
 
 def test_a_destroyed_first_page_costs_nothing(stopped: Path, folder: Path) -> None:
@@ -237,5 +249,5 @@ def test_a_destroyed_first_page_costs_nothing(stopped: Path, folder: Path) -> No
     path = left_by_kill(stopped, folder / "copy")
     with path.open("r+b") as file:
         file.write(os.urandom(4096))
-    waiting, found, raw = start(path)
-    assert (list(waiting), found, raw) == (WHOLE, list(range(COMMITS * ROWS)), COMMITS)
+    found = start(path)
+    assert (list(found.waiting), *found[1:]) == (WHOLE, list(range(COMMITS * ROWS)), COMMITS, LEARNED)

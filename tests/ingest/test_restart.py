@@ -38,9 +38,10 @@ class Life:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal, self.pipeline = Journal(path), Pipeline(Config())
-        self.pipeline.remember(self.journal.numbers())
+        self.pipeline.remember(self.journal.numbers(), self.journal.learned())
         for now_us, block in self.journal.raw():
-            self.pipeline.process(block, now_us)
+            self.pipeline.replay(block, now_us)
+        self.pipeline.go_on(self.journal.burst())
 
     def turn(self, messages: list[Message], second: int) -> list[tuple[bytes, int]]:
         """Which frames were taken for new in this second."""
