@@ -41,8 +41,8 @@ _QUIET_G = 0.15
 _WEAR_FLIP_S = 1.5
 """A wear bit that goes off within this time before or with the impact may be the crash itself."""
 
-_AGREE_S = 4 / 3
-"""Two frames of two thirds of a second, from which each is a stretch of its own (`ring.CONTEXT`)."""
+_AGREE_S = 5 / 3
+"""A receiver knows a new speed once a second; frames of less than two thirds of one may tell it for so long."""
 HORIZONS_S = (0.35, 0.85, 2.0, 6.0, 10.0)
 """After each impact a decision falls due at these times."""
 

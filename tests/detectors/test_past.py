@@ -78,6 +78,18 @@ def test_a_restart_that_repeats_the_kept_frames_knows_what_it_would_have_known_w
     assert_alike(rows(second), WHOLE)
 
 
+def test_what_is_repeated_still_tells_who_rode():
+    first, second = Fleet(), Fleet()
+    push(first, 0, 100, 1)
+    second.remember(first.learned(1))
+    push(second, 70, SECONDS, 1)
+    logs = second.riding(T0_US + 10**12)
+    told = {
+        (log.helmet, log.start_us // 10**6 + k) for log in logs for k in range(60) if log.states[k] != "0"
+    }
+    assert told >= {(name, T0_US // 10**6 + k) for name in HELMETS for k in range(70, SECONDS)}
+
+
 def test_a_second_restart_within_the_kept_frames_counts_nothing_twice_either():
     first, second, third = Fleet(), Fleet(), Fleet()
     push(first, 0, 100, 1)

@@ -1,5 +1,6 @@
 """Where frames belong: order is by (boot, sequence number), whatever clocks and networks do."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -123,3 +124,12 @@ def test_however_a_stream_is_cut_into_batches_each_frame_is_placed_once_and_in_o
         for track in {t for h, _, t, _ in got if h == helmet}:
             run = [(seq, index) for h, seq, t, index in got if (h, t) == (helmet, track)]
             assert all(b[0] > a[0] and b[1] - a[1] == (b[0] - a[0]) * N for a, b in pairwise(run))
+
+
+def test_a_city_that_falls_silent_together_is_forgotten_some_at_a_time() -> None:
+    sequence = Sequence()
+    many = 1201
+    together = frames(np.zeros((many, 2, 3), np.int16))
+    sequence.place([replace(together, helmet=[f"SF-{k}" for k in range(many)])])
+    turns = [len(sequence.expire(NOW_US + 10**10)) for _ in range(4)]
+    assert turns == [500, 500, 201, 0] and len(sequence) == 0
