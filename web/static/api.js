@@ -36,7 +36,7 @@ export const whoAmI = () => call("GET", "/session");
 export const signOut = () => call("DELETE", "/session", {});
 export const getAlert = (id) => call("GET", alertPath(id));
 export const listAlerts = (query) => call("GET", `/alerts?${new URLSearchParams(query)}`);
-export const getStatistics = (from_us, to_us) => call("GET", `/statistics?${new URLSearchParams({ from_us, to_us })}`);
+export const getStatistics = (from_us) => call("GET", `/statistics?${new URLSearchParams({ from_us })}`);
 export const startDrill = (severity) => call("POST", "/drill", { severity });
 export const csvUrl = (query) => `${BASE}/alerts.csv?${new URLSearchParams(query)}`;
 export const getStorms = () => call("GET", "/storms");
