@@ -1,7 +1,6 @@
-"""What the running desk is made of, and the threads its SQLite work happens in."""
+"""What the running desk is made of."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ import structlog
 from alerts import policy
 from alerts.book import BATCH, Book
 from alerts.channels.build import build
-from alerts.database import BookError, claim
 from alerts.dispatch import Dispatcher
 from alerts.escalation import Storm
 from alerts.faults import Faults
@@ -25,7 +23,7 @@ from alerts.model import Change
 from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
-from alerts.retention import DAY_US, Retention
+from alerts.retention import DAY_US
 from alerts.silences import Silence, Silences
 from alerts.watch import Watch
 from core import metrics
@@ -35,6 +33,7 @@ from web.accounts import Accounts, verify
 from web.audit import Audit
 from web.feed import LEDGERS_MAX, Beginning, Hub
 from web.fleet import Fleet
+from web.opened import Opened
 from web.register_trail import RegisterTrail
 from web.registers import Registers
 from web.throttle import Throttle
@@ -87,96 +86,60 @@ class Desk:
 
     def open(self) -> None:
         """Opens the file. Raises `BookError`."""
-        path = Path(self.config.alerts.path)
-        self._claim = claim(path)
-        try:
-            riders = self.registers.riders
-            self._book = Book(path, self.config.alerts.countdown_s, riders, self.policy.untouched_s)
-            self._reader = Reader(path)
-            self._outbox = Outbox(path)
-            self._accounts = Accounts(path)
-            self._silences = Silences(path)
-            self._trail = RegisterTrail(path)
-            self._retention = Retention(path)
-            self._audit = Audit(path)
-            self._messages = Messages(path)
-        except BookError:
-            os.close(self._claim)
-            raise
-        self._threads = {
-            name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}")
-            for name in ("write", "read", "accounts", "files")
-        }
-        self.pack_key = self._book.key("pack")
+        path, countdown_s = Path(self.config.alerts.path), self.config.alerts.countdown_s
+        riders, untouched_s = self.registers.riders, self.policy.untouched_s
+        self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s))
+        self.pack_key = self._file.book.key("pack")
         self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
         # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.
         self._hashing = ThreadPoolExecutor(2, thread_name_prefix="desk-hash")
 
     def close(self) -> None:
         """Finishes what was begun and closes the file."""
-        for threads in (*self._threads.values(), self._hashing, self.paper):
+        for threads in (self._hashing, self.paper):
             threads.shutdown()
-        opened = (
-            self._accounts,
-            self._silences,
-            self._trail,
-            self._retention,
-            self._audit,
-            self._messages,
-            self._outbox,
-            self._reader,
-            self._book,
-        )
-        for each in opened:
-            each.close()
-        os.close(self._claim)
+        self._file.close()
 
     async def change(self, work: Callable[[Book], list[Change]]) -> list[Change]:
         """Does one transaction of the book; the feed learns of it in the order of the commits."""
         loop = asyncio.get_running_loop()
 
         def write() -> list[Change]:
-            changes = work(self._book)
+            changes = work(self._file.book)
             # From the writer's only thread, so that no task can come between two commits and swap them.
             if changes:
                 loop.call_soon_threadsafe(self._announce, changes)
             return changes
 
-        return await loop.run_in_executor(self._threads["write"], write)
+        return await self._file.do("write", write)
 
     async def post(self, work: Callable[[Outbox], T]) -> T:
         """Does something with the outbox, in the thread that writes: SQLite has room for one writer."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["write"], lambda: work(self._outbox))
+        return await self._file.do("write", lambda: work(self._file.outbox))
 
     async def silence(self, work: Callable[[Silences], T]) -> T:
         """Begins or ends silences; the channels hold to it at once."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads["write"], lambda: work(self._silences))
+        found = await self._file.do("write", lambda: work(self._file.silences))
         await self._hush()
         return found
 
     async def silences_since(self, after_us: int) -> list[Silence]:
         """The silences that last or ended after a time; every page asks, so nothing is looked at anew for it."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["write"], lambda: self._silences.since(after_us))
+        return await self._file.do("write", lambda: self._file.silences.since(after_us))
 
     async def register(self, work: Callable[[RegisterTrail], T]) -> T:
         """Does something with the files of riders and places; what is new in them counts at once."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads["write"], lambda: work(self._trail))
+        found = await self._file.do("write", lambda: work(self._file.trail))
         await self._reread()
         return found
 
     async def audit(self, work: Callable[[Audit], T]) -> T:
         """Does something with the trail of who took what out."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["write"], lambda: work(self._audit))
+        return await self._file.do("write", lambda: work(self._file.audit))
 
     async def messages(self, work: Callable[[Messages], T]) -> T:
         """Does something with the messages to helmets."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["write"], lambda: work(self._messages))
+        return await self._file.do("write", lambda: work(self._file.messages))
 
     async def _hush(self) -> None:
         now_us = self.clock.now_us()
@@ -195,13 +158,11 @@ class Desk:
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Puts a question to the alert book."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["read"], lambda: question(self._reader))
+        return await self._file.do("read", lambda: question(self._file.reader))
 
     async def people(self, work: Callable[[Accounts], T]) -> T:
         """Does something with the accounts."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads["accounts"], lambda: work(self._accounts))
+        return await self._file.do("accounts", lambda: work(self._file.accounts))
 
     async def verify(self, hash_: str | None, password: str) -> bool:
         """Whether a password is right."""
@@ -255,21 +216,20 @@ class Desk:
 
     async def _reread(self) -> None:
         """Takes the files of riders and places as they are now, where they have changed and can be used."""
-        loop = asyncio.get_running_loop()
         # Not in asyncio's own threads: name look-ups that hang may hold all of those.
-        if await loop.run_in_executor(self._threads["files"], self.registers.reread):
+        if await self._file.do("files", self.registers.reread):
             riders = self.registers.riders
-            await loop.run_in_executor(self._threads["write"], lambda: self._book.know(riders))
+            await self._file.do("write", lambda: self._file.book.know(riders))
 
     async def _forget(self, now_us: int) -> None:
         """Now and then forgets whose the old alerts were, a few at a time."""
         days = self.config.alerts.retention_days
         if not days or now_us < self._forgotten_us:
             return
-        before_us, loop = now_us - round(days * DAY_US), asyncio.get_running_loop()
-        forgotten = await loop.run_in_executor(self._threads["write"], lambda: self._retention.age(before_us))
+        before_us = now_us - round(days * DAY_US)
+        forgotten = await self._file.do("write", lambda: self._file.retention.age(before_us))
         metrics.FORGOTTEN.inc(forgotten)
-        if not forgotten and not self._retention.owed:
+        if not forgotten and not self._file.retention.owed:
             self._forgotten_us = now_us + HOUR_US
 
     async def _notify(self, now_us: int) -> None:

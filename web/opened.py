@@ -1,0 +1,65 @@
+"""The alert book's file as the running desk has it open: everything that reads and writes it, and their threads."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from alerts.book import Book
+from alerts.database import BookError, claim
+from alerts.messages import Messages
+from alerts.outbox import Outbox
+from alerts.reader import Reader
+from alerts.retention import Retention
+from alerts.silences import Silences
+from web.accounts import Accounts
+from web.audit import Audit
+from web.register_trail import RegisterTrail
+
+T = TypeVar("T")
+
+Thread = Literal["write", "read", "accounts", "files"]
+
+
+class Opened:
+    """The one desk of a file, until `close`. Raises `BookError` when made.
+
+    Whatever writes belongs to the thread `write`, for SQLite has room for one writer; a long list in `read` delays
+    nobody, nor does signing in. `files` is for the files of riders and places.
+    """
+
+    def __init__(self, path: Path, book: Callable[[], Book]) -> None:
+        self._claim = claim(path)
+        try:
+            self.book = book()
+            self.reader, self.outbox, self.accounts = Reader(path), Outbox(path), Accounts(path)
+            self.silences, self.messages, self.retention = Silences(path), Messages(path), Retention(path)
+            self.trail, self.audit = RegisterTrail(path), Audit(path)
+        except BookError:
+            os.close(self._claim)
+            raise
+        names: tuple[Thread, ...] = ("write", "read", "accounts", "files")
+        self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}") for name in names}
+
+    async def do(self, thread: Thread, work: Callable[[], T]) -> T:
+        """Does something in one of the threads, after what was asked of it before."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads[thread], work)
+
+    def close(self) -> None:
+        """Finishes what was begun and closes the file."""
+        for thread in self._threads.values():
+            thread.shutdown()
+        writing = (
+            self.accounts,
+            self.silences,
+            self.trail,
+            self.retention,
+            self.audit,
+            self.messages,
+            self.outbox,
+        )
+        for each in (*writing, self.reader, self.book):
+            each.close()
+        os.close(self._claim)
