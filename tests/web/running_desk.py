@@ -72,11 +72,14 @@ class Feed:
     answer: aiohttp.ClientResponse
 
     async def next(self, *names: str) -> dict[str, Any]:
-        """The next event with one of these names (all but beats without any): its data, `event` and `id`."""
+        """The next event with one of these names: its data, `event` and `id`.
+
+        Without names all but those that come by themselves: beats, and the ledgers of a desk that has just begun.
+        """
         async with asyncio.timeout(5):
             while True:
                 event = await self._read()
-                if event["event"] in names or (not names and event["event"] != "beat"):
+                if event["event"] in names or (not names and event["event"] not in ("beat", "deliveries")):
                     return event
 
     async def at_end(self) -> bool:
