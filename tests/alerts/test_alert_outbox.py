@@ -140,7 +140,7 @@ async def dispatched(outbox: Outbox, clock: ManualClock, *senders: Recorder) -> 
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  # what it waits for happens in a database
             await asyncio.sleep(0.005)
 

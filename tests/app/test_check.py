@@ -347,7 +347,7 @@ class Shipped:
         client.on_message = lambda _, __, message: (heard.append(message.topic), news.set())
         client.connect("127.0.0.1", self.broker.port)
         client.loop_start()
-        assert ready.wait(5)
+        assert ready.wait(20)
         return client, heard, news
 
 
@@ -393,8 +393,8 @@ def test_the_shipped_rules_let_a_helmet_speak_only_for_itself(shipped: Shipped) 
     mine.publish("elsewhere", b"x", qos=1).wait_for_publish(5)
     worker.publish("helmets/7a/SF-000001/motion", b"forged", qos=1).wait_for_publish(5)
     worker.publish("helmets/7a/SF-000001/prompt", b"x", qos=1).wait_for_publish(5)
-    assert prompted.wait(5)
-    while len(heard_by_worker) < 4 and news.wait(5):
+    assert prompted.wait(20)
+    while len(heard_by_worker) < 4 and news.wait(20):
         news.clear()
     for client in (worker, mine, other):
         client.disconnect()

@@ -20,7 +20,7 @@ class Browsers:
             "color_scheme": "dark",
         } | options
         context = self.chromium.new_context(**given)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         context.add_init_script(
             f"localStorage.getItem('helmetwatch.lang') || localStorage.setItem('helmetwatch.lang', '{lang}')"
         )

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from browsers import Browsers
 from cheap_passwords import cheap_passwords as cheap_passwords
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from real_desk import Accounts, RealDesk, Robot
+
+# Playwright's own 5 s are a bet on a machine with nothing else to do.
+expect.set_options(timeout=20_000)
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = [

@@ -76,7 +76,7 @@ class Feed:
 
         Without names all but those that come by themselves: beats, and the ledgers of a desk that has just begun.
         """
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 event = await self._read()
                 if event["event"] in names or (not names and event["event"] not in ("beat", "deliveries")):
@@ -84,7 +84,7 @@ class Feed:
 
     async def at_end(self) -> bool:
         """Whether the desk ends the feed; reads what is left."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             try:
                 while await self.answer.content.readline():
                     pass

@@ -224,7 +224,7 @@ async def test_a_full_disk_makes_the_desk_unready_before_it_fails(desk: Running)
 
 async def settled(desk: Running, status: int) -> str:
     """What /readyz says once it answers with this status."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             async with desk.nobody.get("/readyz") as answer:
                 if answer.status == status:

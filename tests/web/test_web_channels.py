@@ -149,7 +149,7 @@ async def test_a_robot_that_is_blocked_gets_its_ten_minutes_and_then_the_notice(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  # what it waits for happens on another server
             await asyncio.sleep(0.01)
 

@@ -85,9 +85,9 @@ def test_a_desk_told_to_stop_ends_its_feeds_and_itself(tmp_path: Path) -> None:
             async with client.get("/api/v1/feed") as feed:
                 await feed.content.readline()
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     await feed.read()
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 15) == 0
 
     asyncio.run(scene())
 
