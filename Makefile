@@ -11,8 +11,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 demo: $(STAMP)
 	$(RUN)/helmetwatch demo
 
+# Files of tests run side by side in so many processes: most of them wait, for servers and clocks of their own.
+# JOBS=0 runs one after another.
+JOBS ?= 2
 test: $(STAMP) system lint
-	$(RUN)/pytest
+	$(RUN)/pytest -n $(JOBS) --dist loadfile
 
 lint: $(STAMP)
 	$(RUN)/ruff check .
