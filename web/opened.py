@@ -47,6 +47,10 @@ class Opened:
         """Does something in one of the threads, after what was asked of it before."""
         return await asyncio.get_running_loop().run_in_executor(self._threads[thread], work)
 
+    def do_now(self, thread: Thread, work: Callable[[], T]) -> T:
+        """Does something in one of the threads and waits for it; to be called in another of them."""
+        return self._threads[thread].submit(work).result()
+
     def close(self) -> None:
         """Finishes what was begun and closes the file."""
         for thread in self._threads.values():

@@ -1,5 +1,6 @@
 """The files of riders and places, as they are now: a changed file counts within seconds, a faulty one does not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -33,24 +34,26 @@ class Registers:
         """Emergency contacts by helmet."""
         return self._riders.contacts
 
-    def reread(self) -> bool:
+    def reread(self, know: Callable[[dict[str, Rider]], object] = lambda _: None) -> bool:
         """Reads the files again where they have changed; whether anything is new.
 
+        `know` is told the riders before anybody finds them here: who sees a new rider may raise an alert for them.
         What cannot be used is left out, and the log says so: `helmetwatch check` says what is wrong with it.
         """
         stamps = self._stamps()
         if stamps == self._seen:
             return False
-        self._seen = stamps
         try:
-            self._riders, self.places = self._read()
+            register, found = self._read()
         except ConfigError as error:
+            self._seen = stamps
             self.faults = error.faults
             _log.error(
                 "desk.file_refused", faults=len(error.faults), hint="helmetwatch check names the lines"
             )
             return False
-        self.faults = []
+        know(register.riders)
+        self._seen, self._riders, self.places, self.faults = stamps, register, found, []
         _log.info("desk.files_taken", riders=len(self.riders), places=len(self.places))
         return True
 

@@ -19,7 +19,7 @@ from alerts.dispatch import Dispatcher
 from alerts.escalation import Storm
 from alerts.faults import Faults
 from alerts.messages import Messages
-from alerts.model import Change
+from alerts.model import Change, Rider
 from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
@@ -216,10 +216,12 @@ class Desk:
 
     async def _reread(self) -> None:
         """Takes the files of riders and places as they are now, where they have changed and can be used."""
+
         # Not in asyncio's own threads: name look-ups that hang may hold all of those.
-        if await self._file.do("files", self.registers.reread):
-            riders = self.registers.riders
-            await self._file.do("write", lambda: self._file.book.know(riders))
+        def know(riders: dict[str, Rider]) -> None:
+            self._file.do_now("write", lambda: self._file.book.know(riders))
+
+        await self._file.do("files", lambda: self.registers.reread(know))
 
     async def _forget(self, now_us: int) -> None:
         """Now and then forgets whose the old alerts were, a few at a time."""
