@@ -38,8 +38,6 @@ class Life:
 
     def __init__(self, path: Path, again: list[tuple[int, list[Detection]]]) -> None:
         self.path, self.journal, self.breaker = path, Journal(path), Breaker(MOST)
-        # Quicker; files outlive the process all the same, and nobody pulls a plug here.
-        self.journal._db.execute("PRAGMA synchronous = OFF")
         for now_us, detections in again:
             self.journal.commit(Tick(now_us, detections=detections), NOTHING)
         self.breaker.restore(*self.journal.burst())
@@ -96,7 +94,7 @@ def lived(stream: list[tuple[int, list[Detection], bool]], folder: Path, mortal:
     return bodies
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(turns)
 def test_killed_at_any_turn_of_a_burst_the_desk_gets_the_same_in_the_same_order(drawn: list[tuple]) -> None:
     stream = streams(drawn)

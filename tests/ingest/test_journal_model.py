@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from journals import detection, left_by_kill, lost, rows, wal
 
 from core import metrics
-from core.model import Reason, Rejected
+from core.model import Kind, Reason, Rejected, Stage
+from detectors.burst import Held
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
 from ingest.numbers import Numbers
@@ -36,12 +37,16 @@ class Model:
         """Every raw message that was ever committed: when, and its number."""
         self.now_us = NOW_US
         self.rejected = 0
+        self.held: list[str] = []
+        """Keys of what a burst holds back, in that order."""
+        self.withheld: set[str] = set()
 
     def copy(self) -> "Model":
         other = Model()
         other.outbox, other.telemetry = dict(self.outbox), dict(self.telemetry)
         other.dropped, other.raw, other.rejected = set(self.dropped), list(self.raw), self.rejected
         other.now_us = self.now_us
+        other.held, other.withheld = list(self.held), set(self.withheld)
         return other
 
 
@@ -108,6 +113,21 @@ class JournalMachine(RuleBasedStateMachine):
         if reject:
             tick.rejected.append((Message("t", b"x", NOW_US), Rejected("t", Reason.SIZE, "1 byte")))
             self.model.rejected += 1
+        self.commit(tick)
+
+    @rule(new=st.integers(0, 3), gone=st.integers(0, 4), never=st.integers(0, 2), again=st.booleans())
+    def a_burst_holds_back_and_lets_go(self, new: int, gone: int, never: int, again: bool) -> None:
+        """Sometimes a restart detects again what is held, or what never goes on: both stay where they are."""
+        held, model = self.model.held, self.model
+        tick = Tick(model.now_us, released=[_held(key) for key in held[:gone]])
+        tick.withheld = held[gone : gone + never]
+        if again:
+            tick.detections = [detection(*_named(key)) for key in [*held[gone:], *sorted(model.withheld)]]
+        model.outbox |= dict.fromkeys(held[:gone], "waiting")
+        model.withheld |= set(tick.withheld)
+        tick.held = [detection(f"h{self.next_incident + k}") for k in range(new)]
+        self.next_incident += new
+        model.held = [*held[gone + never :], *(d.key for d in tick.held)]
         self.commit(tick)
 
     @rule()
@@ -209,6 +229,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
+        assert [d.key for d, _ in self.journal.burst().held] == self.model.held
         waiting = [key_of(w.body) for w in self.outbox.waiting(0, 10**6)]
         assert waiting == [key for key, state in self.model.outbox.items() if state == "waiting"]
         _, found = self.outbox.telemetry(0, 10**9)
@@ -229,6 +250,16 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.close()
         self.outbox.close()
         shutil.rmtree(self.folder)
+
+
+def _named(key: str) -> tuple[str, int]:
+    incident, _, version = key.partition(":")
+    return incident, int(version)
+
+
+def _held(key: str) -> Held:
+    incident, version = _named(key)
+    return Held(incident, key, "SF-1", Kind.FALL, Stage.CONFIRMED, version, False, False, NOW_US)
 
 
 def key_of(body: str) -> str:
