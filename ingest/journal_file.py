@@ -77,6 +77,7 @@ _SURROUNDINGS = {
 _PYTHON = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """SQLite's own messages name what a flipped bit made of a name."""
+_CHECKPOINT = "PRAGMA wal_autocheckpoint = 1000"
 _PAGE = 4096
 _WAL_HEAD, _FRAME_HEAD = 32, 24
 """Sizes in bytes (SQLite file format, section 4)."""
@@ -158,6 +159,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
+        # Until the log was looked at: a checkpoint amid the writing below would start it anew.
+        db.execute("PRAGMA wal_autocheckpoint = 0")
         # FULL: what we acknowledge must survive a power cut, not only our own death.
         db.execute("PRAGMA synchronous = FULL")
         db.executescript(_SCHEMA)
@@ -203,6 +206,7 @@ def _notice_lost_commits(db: sqlite3.Connection, path: Path, tail: WalTail) -> N
         log.error("journal.tail_lost", commits=lost, recovered_frames=recovered, kept_as=f"{kept}-wal")
     # An empty log: what is left over of this one would be counted again the next time.
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute(_CHECKPOINT)
 
 
 def _read_wal(path: Path) -> WalTail:
@@ -243,6 +247,7 @@ def _begin_anew(path: Path, fault: str) -> sqlite3.Connection:
         saved, lost = _save(table, broken, db)
         metrics.JOURNAL_LOST.labels(table).inc(lost)
         log.error("journal.saved", table=table, saved=saved, lost_at_least=lost)
+    db.execute(_CHECKPOINT)
     return db
 
 

@@ -251,3 +251,17 @@ def test_a_destroyed_first_page_costs_nothing(stopped: Path, folder: Path) -> No
         file.write(os.urandom(4096))
     found = start(path)
     assert (list(found.waiting), *found[1:]) == (WHOLE, list(range(COMMITS * ROWS)), COMMITS, LEARNED)
+
+
+def test_a_kill_with_a_long_log_loses_nothing_and_says_so(folder: Path) -> None:
+    """Longer than SQLite lets it become before it copies it into the file, as a large last turn leaves it."""
+    journal = Journal(folder / "j.db")
+    journal._db.execute("PRAGMA wal_autocheckpoint = 0")
+    for k in range(15):
+        journal.commit(Tick(NOW_US + k, telemetry=[rows(4000, k * 4000)], held=[detection(f"i{k}")]), NOTHING)
+    path = left_by_kill(journal.path, folder / "killed")
+    journal.close()
+    assert wal(path).stat().st_size > 5 << 20
+    before = lost()
+    again = Journal(path)
+    assert lost() == before and len(again.burst().held) == 15 and again.rows_waiting == 60_000
