@@ -24,6 +24,9 @@ class Waiting(NamedTuple):
     body: str
 
 
+_KINDS = ("detection", "event")
+
+
 class Outbox:
     """The read side, one for each relay's thread."""
 
@@ -41,10 +44,14 @@ class Outbox:
         )
         waiting = []
         for number, kind, body, crc in rows:
-            if not sound(body.encode(), crc) and number not in self._damaged:
+            whole = sound(body.encode(), crc) and kind in _KINDS
+            if not whole and number not in self._damaged:
                 # It goes to the desk all the same, which takes what makes sense: a crash may be in it.
                 self._damaged.add(number)
                 note_damage("outbox", number)
+            if kind not in _KINDS:
+                # The desk has no address for it: it would wait there for ever, and everything behind it.
+                kind = "detection" if '"incident":' in body else "event"
             waiting.append(Waiting(number, kind, body))
         return waiting
 

@@ -1,5 +1,6 @@
 """A bad disk: wherever the journal is cut or a bit of it flipped, the start goes on, and what is lost is counted."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journals import NOTHING, detection, left_by_kill, lost, rows, wal
 
-from core.model import Reason, Rejected
+from core.model import HelmetEvent, Reason, Rejected
 from ingest.codec import Message
 from ingest.journal import _DETECTION, Journal, JournalError, Tick
 from ingest.outbox import Outbox
@@ -242,6 +243,19 @@ def test_a_journal_without_checksums_of_an_older_version_goes_on(folder: Path) -
     db.close()
     before = lost()
     assert start(path).waiting == {"i0:1": body} and lost() == before
+
+
+def test_a_flipped_bit_in_the_kind_of_a_detection_holds_up_nothing(folder: Path) -> None:
+    journal, outbox = Journal(folder / "j.db"), Outbox(folder / "j.db")
+    event = HelmetEvent("SF-1", "ok", NOW_US, NOW_US)
+    journal.commit(Tick(NOW_US, detections=[detection("a")], events=[event]), NOTHING)
+    journal.close()
+    with contextlib.closing(sqlite3.connect(folder / "j.db")) as db, db:
+        db.execute("UPDATE outbox SET kind = 'd' || kind")
+    before = lost()
+    for _ in range(2):
+        assert [w.kind for w in outbox.waiting(0)] == ["detection", "event"]
+    assert lost() == before + 2
 
 
 def test_a_destroyed_first_page_costs_nothing(stopped: Path, folder: Path) -> None:
