@@ -41,8 +41,8 @@ _QUIET_G = 0.15
 _WEAR_FLIP_S = 1.5
 """A wear bit that goes off within this time before or with the impact may be the crash itself."""
 
-_AGREE_S = 5 / 3
-"""A receiver knows a new speed once a second; frames of less than two thirds of one may tell it for so long."""
+_NEW_SPEED_S = 0.95
+"""A receiver knows a new speed once a second, or nearly; frames that begin closer together may tell the same one."""
 HORIZONS_S = (0.35, 0.85, 2.0, 6.0, 10.0)
 """After each impact a decision falls due at these times."""
 
@@ -189,14 +189,14 @@ def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: fl
 def _rode(before: list[Frame], fs_hz: float, riding_mps: float) -> bool:
     """Whether somebody rode: a quarter of the time, or just now and the moment before, as one who sets off does.
 
-    A single speed may be wrong; two in a row agree. Short frames repeat the same one, so it takes more of them.
+    A single speed may be wrong; two in a row agree, where the helmet can have known a new one between them. A frame
+    has the speed of its beginning: one that is sent early, on the impact, tells as much as a whole one.
     """
-    spans, fast = [f.end - f.start for f in before], [f.speed_mps >= riding_mps for f in before]
-    many = 2
-    while many < len(before) and sum(spans[-many:]) < _AGREE_S * fs_hz:
-        many += 1
+    fast = [f.speed_mps >= riding_mps for f in before]
+    spans = [f.end - f.start for f in before]
     rode = sum(span for span, was in zip(spans, fast, strict=True) if was)
-    return rode >= 0.25 * sum(spans) or (len(before) > 1 and all(fast[-many:]))
+    told = [k for k, f in enumerate(before) if before[-1].start - f.start >= _NEW_SPEED_S * fs_hz]
+    return rode >= 0.25 * sum(spans) or (bool(told) and all(fast[told[-1] :]))
 
 
 def _cut(window: Window, at: int, start_s: float, stop_s: float, end: int) -> Array:

@@ -56,12 +56,19 @@ def test_a_ride_that_ended_seconds_before_the_blow_is_a_ride_for_short_frames_to
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.integers(15, 66))
+@given(st.integers(15, 94))
 def test_one_wrong_speed_is_no_ride_however_often_short_frames_repeat_it(length):
     case = crash(1, before_s=16.0)
     # A receiver knows a new speed once a second.
     said = push(Fleet(), case.counts, [length], lambda t: 4.0 if int(t) == 15 else 0.0, 1700)
     assert all(d.features["riding"] == 0.0 for d in said)
+
+
+def test_two_speeds_agree_also_where_the_impact_sent_the_second_frame_early():
+    case = crash(1, before_s=16.0)
+    lengths = [100] * 16 + [41] + [100] * 2
+    said = push(Fleet(), case.counts, lengths, lambda t: {14: 2.0, 15: 3.0, 16: 4.0}.get(int(t), 0.0), 1700)
+    assert said and all(d.features["riding"] == 1.0 for d in said)
 
 
 def test_a_watch_ends_when_its_helmets_unit_turns_out_to_be_wrong():
