@@ -87,8 +87,8 @@ def outage(minutes: float, around: float, helmets: int, crashes_per_hour: float,
     write_json(out / "outage.json", report)
     _plot(out / "outage.png", run, fleet.reached(run.seen, run.ledger))
     click.echo(account)
-    for phase in PHASES:
-        click.echo(f"{phase}: {report['latency'][phase]}")
+    for phase, found in report["latency"].items():
+        click.echo(f"{phase}: {found}")
     click.echo(f"drain: {report['drain']}")
     raise SystemExit(0 if account.kept else 1)
 
@@ -137,14 +137,18 @@ def _ride(
 def _judged(run: Run, account: Account, helmets: int) -> dict[str, Any]:
     edges = [*(run.began[phase] for phase in PHASES), run.ends]
     found = fleet.reached(run.seen, run.ledger)
-    latency = {}
+    latency, ms = {}, {}
     for phase, (begins, ends) in zip(PHASES, itertools.pairwise(edges), strict=True):
-        latency[phase] = fleet.latency([a.ms for a in found if begins <= a.sent_us / 1e6 < ends])
+        ms[phase] = [a.ms for a in found if begins <= a.sent_us / 1e6 < ends]
+        latency[phase] = fleet.latency(ms[phase])
         loads = [s["load_1min"] for s in run.samples if begins <= run.start + s["t_s"] < ends]
         latency[phase]["load_1min"] = round(sum(loads) / max(len(loads), 1), 2)
-    for phase in PHASES[1:]:
-        if "p99_ms" in latency[phase] and "p99_ms" in latency["before"]:
-            latency[phase]["p99_to_before"] = round(latency[phase]["p99_ms"] / latency["before"]["p99_ms"], 3)
+    # A 99th percentile of a few hundred is worth little: both calm phases together are twice as many.
+    calm = ms["before"] + ms["after"]
+    latency["calm"] = fleet.latency(calm)
+    for phase in ("outage", "draining"):
+        if calm and ms[phase]:
+            latency[phase]["p99_to_calm"] = fleet.ratio_of_p99(ms[phase], calm)
     return {
         "phases_s": {phase: round(run.began[phase] - run.start, 1) for phase in PHASES},
         "ledger": str(account),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.reconcile import reconcile
-from bench.fleet import followed, latency
+from bench.fleet import followed, latency, ratio_of_p99
 from bench.sampling import thinned
 from bench.trend import trend
 from simulator.ledger import Crash, Ledger
@@ -58,6 +58,14 @@ def test_half_a_minute_becomes_one_line_and_keeps_its_peak() -> None:
     samples = [{"t_s": 5.0 * k, "queue": 1000.0 if k == 2 else 0.0} for k in range(12)]
     lines = thinned(samples)
     assert [line["queue"] for line in lines] == [1000.0, 0.0]
+
+
+def test_a_ratio_of_99th_percentiles_knows_how_little_it_knows() -> None:
+    rng = np.random.default_rng(3)
+    calm = rng.lognormal(4, 0.4, 700).tolist()
+    ratio, low, high = ratio_of_p99([1.5 * x for x in rng.lognormal(4, 0.4, 500)], calm)
+    assert low < 1.5 < high and low <= ratio <= high and high - low > 0.1
+    assert ratio_of_p99(calm, calm)[0] == 1.0
 
 
 def test_a_crash_whose_blow_was_never_sent_is_not_missed() -> None:
