@@ -17,6 +17,12 @@ _KNOWN_US = 1_800_000_000
 
 _ROW = "CAST(key AS BLOB), CAST(at_us AS INTEGER), CAST(body AS BLOB)"
 """As they are: a flipped bit must not stop the reading."""
+_GO_ON = (
+    "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) "
+    "SELECT key, 'detection', body, crc, at_us FROM held WHERE body != '' AND",
+    "DELETE FROM held WHERE",
+)
+"""What moves a row to the outbox, to be ended with which."""
 
 
 class Burst(NamedTuple):
@@ -31,12 +37,8 @@ def write(
     db: sqlite3.Connection, now_us: int, held: list[Detection], released: list[Held], withheld: list[str]
 ) -> None:
     """Within a transaction: what goes on moves to the outbox, what is held back comes in, the rest is crossed out."""
-    db.executemany(
-        "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) "
-        "SELECT key, 'detection', body, crc, at_us FROM held WHERE key = ? AND body != ''",
-        [(h.key,) for h in released],
-    )
-    db.executemany("DELETE FROM held WHERE key = ?", [(h.key,) for h in released])
+    for statement in _GO_ON:
+        db.executemany(f"{statement} key = ?", [(h.key,) for h in released])
     bodies = [(d.key, _DETECTION.dump_json(d).decode()) for d in held]
     db.executemany(
         "INSERT OR IGNORE INTO held (key, at_us, body, crc) VALUES (?, ?, ?, ?)",
@@ -87,12 +89,8 @@ def restore(db: sqlite3.Connection) -> Burst:
 
 def _let_go(db: sqlite3.Connection, number: int) -> None:
     with db:
-        db.execute(
-            "INSERT OR IGNORE INTO outbox (key, kind, body, crc, at_us) "
-            "SELECT key, 'detection', body, crc, at_us FROM held WHERE id = ?",
-            (number,),
-        )
-        db.execute("DELETE FROM held WHERE id = ?", (number,))
+        for statement in _GO_ON:
+            db.execute(f"{statement} id = ?", (number,))
 
 
 def _read(key: bytes, body: bytes) -> Detection | None:
