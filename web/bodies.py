@@ -5,7 +5,7 @@ from typing import Any
 from alerts.model import State
 from core.model import Kind
 from web.accounts import Role
-from web.describing import INTEGER, NUMBER, TEXT, array, record
+from web.describing import BEFORE, INTEGER, NUMBER, TEXT, array, limit, record
 
 EMPTY: dict[str, Any] = {"type": "object", "maxProperties": 0}
 SESSION = record(
@@ -64,8 +64,8 @@ FILTERS = (
     FROM,
     TO,
     ("test", {"enum": ["true", "false"]}, "drills alone, or none"),
-    ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}, "alerts on a page"),
-    ("before", INTEGER, "`next` of the page before"),
+    limit("alerts", 200),
+    BEFORE,
 )
 PACK = record(schema=TEXT, made=record(at=TEXT, by=TEXT), content={"type": "object"}, content_sha256=TEXT)
 OBSERVATION = record(

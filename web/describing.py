@@ -37,4 +37,14 @@ def record(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
 
 
+def limit(of: str, default: int, most: int = 1000) -> tuple[str, dict[str, Any], str]:
+    """The parameter `limit` of a list that comes in pages."""
+    return (
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": most, "default": default},
+        f"{of} on a page",
+    )
+
+
 TEXT, NUMBER, INTEGER = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
+BEFORE = ("before", INTEGER, "`next` of the page before")

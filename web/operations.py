@@ -20,7 +20,7 @@ from web.bodies import (
     TAKEN,
     TO,
 )
-from web.describing import INTEGER, NUMBER, TEXT, Operation, array, record, ref
+from web.describing import BEFORE, INTEGER, NUMBER, TEXT, Operation, array, limit, record, ref
 
 _ALERT_ERRORS = (400, 404, 409)
 
@@ -182,10 +182,7 @@ OPERATIONS: dict[str, Operation] = {
         "supervisor",
         answer=record(audit=array(AUDIT), next={"type": ["string", "null"]}),
         errors=(400,),
-        query=(
-            ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "lines on a page"),
-            ("before", INTEGER, "`next` of the page before"),
-        ),
+        query=(limit("lines", 100), BEFORE),
     ),
     "GET /api/v1/fleet": Operation("All workers and helmets", answer={"type": "object"}),
     "GET /api/v1/riding": Operation(
@@ -200,11 +197,7 @@ OPERATIONS: dict[str, Operation] = {
         errors=(400, 503),
         query=(
             ("day", DAY, "today, in the desk's time zone, unless given"),
-            (
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000},
-                "helmets on a page",
-            ),
+            limit("helmets", 1000, most=5000),
             ("after", TEXT, "`next` of the page before"),
         ),
     ),
@@ -229,10 +222,7 @@ OPERATIONS: dict[str, Operation] = {
             next={"type": ["integer", "null"]},
         ),
         errors=(400, 503),
-        query=(
-            ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}, "riders on a page"),
-            ("after", INTEGER, "`next` of the page before"),
-        ),
+        query=(limit("riders", 200), ("after", INTEGER, "`next` of the page before")),
     ),
     "GET /api/v1/helmets/{id}/riding": Operation(
         "The last fourteen days of one helmet, and its duty",
