@@ -30,6 +30,7 @@ EXAMPLES ?= 20000
 soak: $(STAMP) system
 	RUNS=$(RUNS) $(RUN)/pytest -x -s tests/nemesis/test_nemesis_crash.py
 	EXAMPLES=$(EXAMPLES) $(RUN)/pytest -x tests/nemesis/test_nemesis_bytes.py
+	$(RUN)/pytest -x -m hypothesis --hypothesis-profile search
 
 bench: $(STAMP) system
 	$(RUN)/helmetwatch bench

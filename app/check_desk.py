@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from alerts import places, policy, riders
 from alerts.channels.build import build
 from alerts.channels.outcome import Sender
+from alerts.database import BookError
 from app.findings import Finding
 from core import config
 from core.config import Alerts, Config, ConfigError
+from web.accounts import Accounts, Role
 
 _REACH_S = 3.0
 _FAULTS_SHOWN = 20
@@ -19,6 +21,7 @@ _FAULTS_SHOWN = 20
 
 def desk_findings(config: Config) -> Iterator[Finding]:
     """Looks at every file that the desk reads at its start, and knocks at the channels' doors."""
+    yield from _people(config.alerts)
     yield from _registers(config.alerts)
     senders = {}
     try:
@@ -43,6 +46,34 @@ def desk_findings(config: Config) -> Iterator[Finding]:
             "set it to the address of the page as people reach it",
         )
     yield from _reach(config.alerts, senders)
+
+
+def _people(alerts: Alerts) -> Iterator[Finding]:
+    """Who may sign in, where there is an alert book: on a machine without a desk there is none."""
+    path = Path(alerts.path)
+    if not path.is_file():
+        return
+    try:
+        accounts = Accounts(path)
+    except BookError as error:
+        yield Finding("people", "error", str(error), "mend this: the desk does not start with it")
+        return
+    roles = [role for _, _, role in accounts.all()]
+    accounts.close()
+    supervisors = roles.count(Role.SUPERVISOR)
+    if supervisors:
+        yield Finding("people", "ok", f"{len(roles)} may sign in, {supervisors} of them as supervisors")
+    elif roles:
+        yield Finding(
+            "people",
+            "warning",
+            "nobody is a supervisor: nobody can silence helmets, run drills, export or replace the riders file",
+            "helmetwatch user role NAME supervisor",
+        )
+    else:
+        yield Finding(
+            "people", "warning", "nobody may sign in", "helmetwatch user add NAME --role supervisor"
+        )
 
 
 def _registers(alerts: Alerts) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from alerts.reader import Filter, Reader
 from app.services import config_option, fail, read_config
 from app.stack import print_json
 from core.config import Config, ConfigError
+from core.model import Kind
 from ingest.codec import HEADER
 from ingest.outbox import Outbox
 from ingest.telemetry import split
@@ -23,6 +24,8 @@ from storage import StoreError, open_store
 
 _BEFORE_US, _AFTER_US = 1_000_000, 10_000_000
 """An alert belongs to a happening if it occurred between 1 s before and 10 s after it (event scoring)."""
+_ANSWER_US = 120_000_000
+"""So long after a crash a rider who is asked may press SOS: an alert of its own, neither repeated nor false."""
 _PAGE = 200
 _PAGE_ROWS = 50_000
 
@@ -85,9 +88,10 @@ def reconcile(
     repeated, false, alerted = [], [], set[Crash]()
     for alert in alerts:
         belongs = {crash for crash in wanted if _belongs(alert, crash)}
-        if not belongs:
+        answer = alert["kind"] == Kind.SOS and any(_answered(crash, alert) for crash in alerted)
+        if not belongs and not answer:
             false.append(alert["id"])
-        elif belongs <= alerted:
+        elif belongs <= alerted and not answer:
             repeated.append(alert["id"])
         alerted |= belongs
     return Account(
@@ -100,6 +104,12 @@ def reconcile(
         repeated=repeated,
         false=false,
     )
+
+
+def _answered(crash: Crash, sos: dict[str, Any]) -> bool:
+    """Whether an SOS is the answer of a rider who was asked about a crash."""
+    asked = crash.kind != Kind.SOS and crash.helmet == sos["helmet"]
+    return asked and 0 <= sos["occurred_us"] - crash.t_us <= _ANSWER_US
 
 
 def _belongs(alert: dict[str, Any], crash: Crash) -> bool:

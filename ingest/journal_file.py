@@ -47,6 +47,7 @@ CREATE INDEX IF NOT EXISTS held_no_more ON held (at_us) WHERE body = '';
 CREATE TABLE IF NOT EXISTS learned (
     id INTEGER PRIMARY KEY, helmet TEXT NOT NULL UNIQUE, at_us INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
 );
+CREATE INDEX IF NOT EXISTS outbox_taken ON outbox (at_us) WHERE state = 'taken';
 """
 _COLUMNS = {
     "outbox": "id, key, kind, body, at_us, state, crc",

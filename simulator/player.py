@@ -136,7 +136,8 @@ def listen(
     """Records everything a broker says on `topics` until `duration_s` real seconds passed or `stop` is set.
 
     Each message is kept with the QoS and (with MQTT 5) the retain flag it was published with. Returns how many there
-    were. Retained messages come first, at offset 0 or a little later. Raises `BrokerError`.
+    were; `on_progress` hears it as soon as it listens and then every second. Retained messages come first, at offset 0
+    or a little later. Raises `BrokerError`.
     """
     began_us = time.time_ns() // 1000
     with TapeWriter(path, began_us) as tape:
@@ -154,7 +155,7 @@ def listen(
             on_heard=heard,
         )
         net.open()
-        shown = time.monotonic()
+        shown = -math.inf
         try:
             while not stop.is_set():
                 if duration_s is not None and time.time_ns() // 1000 - began_us >= duration_s * 1e6:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from alerts.database import connect, transaction
 
+REFUSALS_MAX = 100
+_MINUTE_US = 60 * 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -43,7 +46,13 @@ class Audit:
     def add(
         self, now_us: int, by: str, address: str, what: str, detail: Mapping[str, str], rows: int | None
     ) -> None:
-        """Writes one line down, durably: what it is about comes after."""
+        """Writes one line down, durably: what it is about comes after.
+
+        Where the last `REFUSALS_MAX` lines are one person's refusals of one minute, another is not written: it would
+        say nothing new, and who repeats it by a program must not fill the disk.
+        """
+        if what == "refused" and self._refusals(by, now_us - _MINUTE_US) >= REFUSALS_MAX:
+            return
         # An address may hold halves of characters, which the file cannot.
         text = json.dumps(dict(detail), ensure_ascii=False).encode(errors="replace").decode()
         with transaction(self._db):
@@ -51,6 +60,14 @@ class Audit:
                 "INSERT INTO audit (at_us, actor, address, what, detail, rows) VALUES (?, ?, ?, ?, ?, ?)",
                 (now_us, by, address, what, text, rows),
             )
+
+    def _refusals(self, by: str, after_us: int) -> int:
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM (SELECT * FROM audit ORDER BY seq DESC LIMIT ?) "
+            "WHERE what = 'refused' AND actor = ? AND at_us > ?",
+            (REFUSALS_MAX, by, after_us),
+        ).fetchone()
+        return int(count)
 
     def newest(self, limit: int, before: int | None) -> list[Line]:
         """The last lines, newest first; `before` is the `seq` of the last one of the page before."""

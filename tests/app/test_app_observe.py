@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from test_app_crash import SCALE, ride
+from test_app_crash import SCALE, ride, settled
 
 from app.cli import main
 from app.observe import seconds
@@ -83,9 +83,8 @@ def test_samples_of_crashes_and_of_an_observed_helmet_are_stored_over_kills_of_w
         stack.wait("it knows without a desk", lambda: "helmetwatch_helmets_observed" in told(stack))
         stack.start_desk()
         assert fleet.wait(60) == 0, stack.said("fleet")
-        stack.wait(
-            "the desk has everything", lambda: metrics(stack)["helmetwatch_detections_undelivered"] == 0
-        )
+        account = settled(stack, ledger)
+        assert account.kept, str(account)
         time.sleep(12 / SCALE)
         stack.wait(
             "the store has everything", lambda: metrics(stack)["helmetwatch_telemetry_rows_waiting"] == 0

@@ -8,6 +8,7 @@ import pytest
 
 from app.check_desk import desk_findings
 from core.config import Config
+from web.accounts import Accounts, Role
 
 ESCALATION = """
 time_zone: Asia/Shanghai
@@ -70,6 +71,23 @@ def test_nothing_at_all_is_allowed_and_told(tmp_path: Path) -> None:
         ("riders", "warning"),
         ("channels", "warning"),
     ]
+
+
+def test_a_desk_at_which_nobody_may_sign_in_or_nobody_is_a_supervisor_is_told(tmp_path: Path) -> None:
+    book = tmp_path / "alerts.db"
+    people = lambda: [each for each in found(tmp_path, path=str(book)) if each[0] == "people"]  # noqa: E731
+    assert people() == [], "no desk here"
+    accounts = Accounts(book)
+    assert people() == [("people", "warning", "nobody may sign in")]
+    accounts.add("wang", "王芳", Role.OPERATOR)
+    ((_, level, said),) = people()
+    assert level == "warning" and said.startswith("nobody is a supervisor")
+    accounts.give("wang", Role.SUPERVISOR)
+    assert people() == [("people", "ok", "1 may sign in, 1 of them as supervisors")]
+    accounts.close()
+    book.write_text("no book")
+    ((_, level, said),) = people()
+    assert level == "error" and "cannot be used as the alert book" in said
 
 
 def test_every_fault_is_an_error_with_file_and_line(tmp_path: Path, door: int) -> None:

@@ -38,8 +38,8 @@ def ledger(crashes: list[Crash] | None = None, acked: set[Key] | None = None) ->
     )
 
 
-def alert(id_: str, t_us: int = NOW_US, helmet: str = "SF-1") -> dict[str, Any]:
-    return {"id": id_, "helmet": helmet, "occurred_us": t_us, "impacts_us": []}
+def alert(id_: str, t_us: int = NOW_US, helmet: str = "SF-1", kind: str = "fall") -> dict[str, Any]:
+    return {"id": id_, "helmet": helmet, "kind": kind, "occurred_us": t_us, "impacts_us": []}
 
 
 @given(st.sets(st.sampled_from(KEYS)), st.lists(st.sampled_from(KEYS)), st.sets(st.sampled_from(KEYS)))
@@ -50,6 +50,17 @@ def test_lost_is_what_was_acknowledged_and_is_neither_stored_nor_rejected(
     assert set(account.lost) == acked - set(stored) - rejected
     assert account.duplicated == sum(stored.count(key) - 1 for key in set(stored) & acked)
     assert account.rejected == len(rejected) + 1
+
+
+@pytest.mark.parametrize("after_s", [4, 25])
+def test_the_sos_of_a_rider_who_was_asked_is_neither_repeated_nor_false(after_s: int) -> None:
+    pressed = alert("b", NOW_US + after_s * 1_000_000, kind="sos")
+    account = reconcile(ledger([CRASH]), KEYS, [alert("a"), pressed])
+    assert (account.repeated, account.false, account.kept) == ([], [], True)
+    assert reconcile(ledger(), KEYS, [pressed]).false == ["b"], "nobody had asked"
+    asked_for = Crash("SF-1", NOW_US, "sos", "alert", 1, 3)
+    twice = [alert("a", kind="sos"), alert("b", NOW_US + 4_000_000, kind="sos")]
+    assert reconcile(ledger([asked_for]), KEYS, twice).repeated == ["b"]
 
 
 def test_a_crash_whose_frame_was_acknowledged_must_be_alerted_and_another_need_not() -> None:

@@ -1,6 +1,7 @@
 """The journal: what is committed survives, what is taken goes, nothing is delivered twice by repetition."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -60,6 +61,23 @@ def test_of_what_the_desk_took_only_the_key_is_kept_and_of_what_it_refused_all(t
     with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as db:
         kept = db.execute("SELECT key, body FROM outbox ORDER BY id").fetchall()
     assert kept == [("a:1", ""), ("b:1", refused.body)]
+
+
+def test_a_turn_costs_no_more_however_much_the_desk_has_taken(tmp_path: Path) -> None:
+    """In steps of SQLite's machine, which no other work on this one changes."""
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    costs = []
+    for total in (100, 3000):
+        journal.commit(tick(detections=[detection(f"{total}-{k}") for k in range(total)]), NOTHING)
+        *most, last = outbox.waiting(0, total)
+        journal.commit(tick(), Taken([("taken", each.id) for each in most], []))
+        steps = itertools.count()
+        journal._db.set_progress_handler(lambda steps=steps: next(steps) < 0, 1)
+        journal.commit(tick(detections=[detection(f"new-{total}")]), Taken([("taken", last.id)], []))
+        journal._db.set_progress_handler(None, 1)
+        costs.append(next(steps))
+        journal.commit(tick(), Taken([("taken", each.id) for each in outbox.waiting(0)], []))
+    assert costs[1] < 1.2 * costs[0], costs
 
 
 def test_events_wait_for_the_desk_in_order_with_detections(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ def until(holds: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
         time.sleep(0.02)
 
 
+def arrived(account: Account) -> bool:
+    """Everything is where it belongs."""
+    return account.kept and not account.undelivered and not account.rows_waiting
+
+
 @dataclass
 class Ride:
     """A fleet under way, in a thread."""
@@ -139,17 +144,13 @@ class Arena:
         thread.start()
         return Ride(ledger, thread)
 
-    def settle(self, ride: Ride, timeout_s: float = 40) -> Account:
-        """Waits for the end of the ride and until everything is where it belongs, or no longer will be."""
+    def settle(self, ride: Ride, done: Callable[[Account], bool] = arrived) -> Account:
+        """Waits for the end of the ride and until it is `done`, or no longer will be."""
         ride.thread.join(60)
         assert not ride.thread.is_alive()
         config, ledger = load(self.stack.config), read_ledger(ride.ledger)
-        deadline = time.monotonic() + timeout_s
-        while True:
-            account = account_for(config, ledger)
-            done = account.kept and not account.undelivered and not account.rows_waiting
-            if done or time.monotonic() > deadline:
-                break
+        deadline = time.monotonic() + 40
+        while not done(account := account_for(config, ledger)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return account
 

@@ -1,6 +1,8 @@
 """Real Chromium pages that remember what they complained about and whom they asked."""
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from collections.abc import Sequence
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from real_desk import RealDesk
 
 
@@ -12,6 +14,8 @@ class Browsers:
         self.contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
         self.hosts: set[str] = set()
+        self.known = {"127.0.0.1", ""}
+        """Who may be asked: nobody but the desk, unless a test says so."""
 
     def open(self, url: str, *, lang: str = "zh", **options: object) -> Page:
         given = {
@@ -53,3 +57,10 @@ def sign_in(page: Page, name: str, password: str) -> None:
     page.fill("#password", password)
     page.click("form .primary")
     page.wait_for_selector("#app[data-feed=live]")
+
+
+def expect_order(rows: Locator, attribute: str, values: Sequence[str]) -> None:
+    """Waits until the rows have these values of an attribute from top to bottom."""
+    expect(rows).to_have_count(len(values))
+    for k, value in enumerate(values):
+        expect(rows.nth(k)).to_have_attribute(attribute, value)

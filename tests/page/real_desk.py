@@ -202,7 +202,7 @@ class RealDesk:
                     "path": str(book),
                     "riders_file": str(names),
                     "places_file": str(places),
-                    "countdown_s": 15,
+                    "countdown_s": 90,
                     "channels": channels,
                     "public_url": "https://desk.example.org",
                 },

@@ -47,6 +47,7 @@ def test_no_view_has_a_serious_fault_of_accessibility(
     )
     page.evaluate(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
     page.reload()
+    expect(page.locator("#password")).to_be_visible()
     assert faults(page) == []
     page.fill("#name", "wang")
     page.fill("#password", desk.passwords["wang"])
@@ -73,6 +74,7 @@ def test_no_view_has_a_serious_fault_of_accessibility(
         expect(page.locator(f"#{view} {FULL[view]}").first).to_be_visible()
         assert faults(page) == [], view
     page.keyboard.press("?")
+    expect(page.locator("dialog.keys")).to_be_visible()
     assert faults(page) == []
 
 

@@ -99,8 +99,8 @@ def test_the_evidence_has_names_a_person_can_read_in_both_languages(
         "佩戴中",
         "new_one",
     ):
-        assert words in table.inner_text()
+        expect(table).to_contain_text(words, use_inner_text=True)
     page.click("#language")
     page.click(".evidence summary")
     for words in ("Peak acceleration (g)", "The helmet turned over", "yes", "worn"):
-        assert words in table.inner_text()
+        expect(table).to_contain_text(words, use_inner_text=True)

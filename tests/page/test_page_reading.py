@@ -79,6 +79,7 @@ def test_every_word_has_the_contrast_that_wcag_aa_asks_for(
     page = browsers.open(desk.url, reduced_motion="reduce")
     page.evaluate(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
     page.reload()
+    expect(page.locator("#password")).to_be_visible()
     assert page.evaluate(CONTRAST) == []
     page.fill("#name", "wang")
     page.fill("#password", desk.passwords["wang"])

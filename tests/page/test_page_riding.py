@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from browsers import Browsers
+from browsers import Browsers, expect_order
 from playwright.sync_api import expect
 from real_desk import CENTRE, RealDesk, now_us
 
@@ -24,6 +24,10 @@ def evening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+def names(*numbers: int) -> list[str]:
+    return [f"SF-{number:06d}" for number in numbers]
 
 
 def helmet(number: int) -> HelmetReport:
@@ -93,8 +97,7 @@ def test_column_figure_and_list_say_the_same_in_both_languages(
     for number, key in ((1, "over"), (2, "near")):
         for text in words[key]:
             expect(page.locator(f'[data-duty="SF-{number:06d}"]')).to_contain_text(text)
-    order = page.locator("#duty tbody tr").evaluate_all("rows => rows.map((row) => row.dataset.duty)")
-    assert order == ["SF-000001", "SF-000002", "SF-000003"]
+    expect_order(page.locator("#duty tbody tr"), "data-duty", names(1, 2, 3))
 
 
 @pytest.mark.usefixtures("evening")
@@ -107,13 +110,13 @@ def test_it_sorts_filters_leads_to_the_helmet_and_saves_a_table(
     page.click('.tab[data-view="fleet"]')
     rows = page.locator("#helmets tbody tr")
     expect(page.locator("#duty tbody tr")).to_have_count(3)
-    order = lambda: rows.evaluate_all("rows => rows.map((row) => Number(row.dataset.helmet.slice(3)))")  # noqa: E731
     page.click('[data-sort="wear_rate"]')
     expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
-    assert order() == [4, 3, 1, 2, 5]
+    expect_order(rows, "data-helmet", names(4, 3, 1, 2, 5))
     page.click('[data-sort="wear_rate"]')
     expect(page.locator("th[aria-sort=descending]")).to_have_count(1)
-    assert order() == [1, 2, 3, 4, 5], "what is unknown comes last either way"
+    # What is unknown comes last either way.
+    expect_order(rows, "data-helmet", names(1, 2, 3, 4, 5))
     page.click('[data-trouble="low_rate"]')
     expect(rows).to_have_count(1)
     page.locator('[data-duty="SF-000001"] .link').click()
@@ -127,6 +130,7 @@ def test_it_sorts_filters_leads_to_the_helmet_and_saves_a_table(
     assert text.startswith("day,helmet,rider") and "SF-000003" in text
 
 
+@pytest.mark.usefixtures("evening")
 def test_a_page_that_is_open_hears_of_new_riding_by_itself(desk: RealDesk, browsers: Browsers) -> None:
     page = browsers.signed_in(desk)
     desk.report([helmet(1)])

@@ -94,7 +94,7 @@ def test_the_filters_of_the_list_stand_in_the_address_and_leave_the_banner_alone
     expect(page.locator("#banner")).to_have_attribute("data-count", "2")
     expect(page.locator("#banner")).to_contain_text("危急")
     # The stations offered are those of the city.
-    assert page.locator(".narrow [name=station] option").all_inner_texts() == ["不限", "南山驿站"]
+    expect(page.locator(".narrow [name=station] option")).to_have_text(["不限", "南山驿站"])
     page.reload()
     expect(page.locator(".row")).to_have_count(1)
     page.click(".row-open")
@@ -216,10 +216,7 @@ def test_a_faulty_file_of_riders_is_told_by_its_lines_and_the_last_good_one_stay
             break
         page.wait_for_timeout(500)
     expect(known).to_contain_text("新文件有错，没有启用")
-    assert [text.split(":")[:2] for text in known.locator("li").all_inner_texts()] == [
-        ["riders.csv", "4"],
-        ["riders.csv", "5"],
-    ]
+    expect(known.locator("li")).to_have_text([re.compile(r"^riders\.csv:4:"), re.compile(r"^riders\.csv:5:")])
     expect(known).to_contain_text("已登记 2 名骑手")
 
 

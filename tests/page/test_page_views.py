@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from browsers import Browsers
+from browsers import Browsers, expect_order
 from playwright.sync_api import Page, expect
 from real_desk import CENTRE, RealDesk, Robot, finding, now_us
 
@@ -163,12 +163,12 @@ def test_the_fleet_table_finds_sorts_and_shows_on_the_map(desk: RealDesk, browse
         expect(count(name)).to_have_text(n)
     page.click('[data-sort="battery_col"]')
     expect(page.locator('th:has([data-sort="battery_col"])')).to_have_attribute("aria-sort", "ascending")
-    order = lambda: rows.evaluate_all("rows => rows.map((row) => Number(row.dataset.helmet.slice(3)))")  # noqa: E731
-    assert order() == [2, 6, 1, 4, 5, 3]
+    order = lambda *numbers: expect_order(rows, "data-helmet", [f"SF-{k:06d}" for k in numbers])  # noqa: E731
+    order(2, 6, 1, 4, 5, 3)
     expect(page.locator('[data-sort="battery_col"]')).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("th[aria-sort]")).to_have_attribute("aria-sort", "descending")
-    assert order() == [4, 5, 1, 6, 2, 3], "what is unknown comes last either way"
+    order(4, 5, 1, 6, 2, 3)  # what is unknown comes last either way
     page.click('[data-trouble="low"]')
     expect(rows).to_have_count(2)
     expect(page).to_have_url(re.compile("view=fleet&sort=battery_col&down=1&show=low$"))
@@ -185,11 +185,7 @@ def test_help_nearby_is_asked_for_once_and_everybody_sees_who_is_going(
     for page in (wang, li):
         page.locator(".row-open").click()
         expect(page.locator("#nearby li")).to_have_count(3)
-    assert [re.split(r"\s", text)[0] for text in wang.locator("#nearby .distance").all_inner_texts()] == [
-        "440",
-        "1.1",
-        "2.1",
-    ]
+    expect(wang.locator("#nearby .distance")).to_contain_text(["440", "1.1", "2.1"])
     rider = lambda page: page.locator("#nearby li").first  # noqa: E731
     expect(rider(wang)).to_contain_text("李四")
     rider(wang).locator('[data-say="asked"]').click()

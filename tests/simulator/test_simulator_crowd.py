@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorder import Recorder
 
 from core.clock import SystemClock
 from core.config import Tls
@@ -16,7 +17,6 @@ from simulator.broker import Broker, BrokerError
 from simulator.crowd import CrowdSummary, run_crowd
 from simulator.crowd_frames import Crowd
 from simulator.ledger import read_ledger
-from simulator.player import listen
 from simulator.tape import Tape
 
 START_US = 1_767_225_600_000_000
@@ -54,18 +54,13 @@ def test_a_helmet_s_seconds_adjoin_and_come_again_from_the_same_seed() -> None:
 
 def test_a_broker_hears_every_frame_of_a_crowd(mosquitto: Callable[..., object], tmp_path: Path) -> None:
     broker = Broker("127.0.0.1", mosquitto().port)  # type: ignore[attr-defined]
-    path, stop = tmp_path / "heard", threading.Event()
-    ears = threading.Thread(
-        target=listen, args=(broker, ("helmets/+/+/motion",), path), kwargs={"stop": stop}
-    )
-    ears.start()
-    time.sleep(0.5)
-    summary = run_crowd(1000, 1, broker, SystemClock(), duration_s=3, connections=2, stop=threading.Event())
-    time.sleep(0.5)
-    stop.set()
-    ears.join(10)
+    with Recorder(broker, ("helmets/+/+/motion",), tmp_path / "heard") as recorder:
+        summary = run_crowd(
+            1000, 1, broker, SystemClock(), duration_s=3, connections=2, stop=threading.Event()
+        )
+        recorder.until(3000)
     assert summary.sent == summary.acknowledged == 3000
-    heard = [Message(r.topic, r.payload, 2**61) for r in Tape(path)]
+    heard = [Message(r.topic, r.payload, 2**61) for r in Tape(tmp_path / "heard")]
     decoded, rejected = decode_motion(heard)
     assert not rejected
     keys = {(h, int(s)) for f in decoded for h, s in zip(f.helmet, f.seq, strict=True)}

@@ -84,11 +84,10 @@ def go(
     return run_fleet(scenario, Broker("127.0.0.1", port), fast(), ledger=ledger, **given)  # type: ignore[arg-type]
 
 
-def settle(listener: Listener, ready: Callable[[], bool]) -> None:
+def settle(ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not ready() and time.monotonic() < deadline:
         time.sleep(0.02)
-    del listener
 
 
 CRASH = Scenario("crash", 10, happenings=(Happening(6, "head_strike", 3), Happening(8, "sos", 4)))
@@ -107,10 +106,7 @@ def test_the_ledger_holds_exactly_what_a_subscriber_received(
         )  # fmt: skip
         # Frames, and the last word of each helmet, which its broker says for it when it has gone.
         settle(
-            listener,
-            lambda: (
-                len(listener.keys) >= summary.end.frames and sum(map(len, listener.status.values())) >= 20
-            ),
+            lambda: len(listener.keys) >= summary.end.frames and sum(map(len, listener.status.values())) >= 20
         )
         truth = read_ledger(tmp_path / "l.jsonl")
         assert set(listener.keys) == truth.acked == set(truth.published)
@@ -154,11 +150,11 @@ def test_a_frame_sent_on_impact_is_repeated_every_two_seconds_until_it_is_receiv
         """Three gaps in a row; a busy machine may hold a copy up, at ten times the speed, and not the next."""
         return "111" in "".join(str(int(abs(gap - 2) < 0.7)) for gap in gaps())
 
-    settle(deaf, regular)
+    settle(regular)
     assert regular() and np.mean(gaps()) > 1.5, gaps()
     assert len({payload for payload, _ in copies()}) == 1
     deaf._answer = True
-    settle(deaf, lambda: bool(seen) and seen[-1].unconfirmed == 0)
+    settle(lambda: bool(seen) and seen[-1].unconfirmed == 0)
     time.sleep(0.3)
     repeats = seen[-1].repeats
     time.sleep(1.2)
@@ -182,13 +178,15 @@ def test_the_broker_may_die_and_come_back_without_the_loss_of_a_frame(
     time.sleep(1.2)
     broker.restart()  # type: ignore[attr-defined]
     with listening(port) as listener:
-        run.join(30)
+        begun = max(seq for _, _, seq in read_ledger(tmp_path / "l.jsonl").published)
+        run.join(60)
         assert done[0].end.acked == done[0].end.frames
         truth = read_ledger(tmp_path / "l.jsonl")
         assert truth.acked == set(truth.published)
-        settle(listener, lambda: max(seq for _, _, seq in listener.keys) >= 46)
-        after = [k for k in truth.acked if k[2] >= 30]
-        assert set(after) <= set(listener.keys)
+        after = {k for k in truth.acked if k[2] > begun + 5}
+        assert len(after) > 10
+        settle(lambda: after <= set(listener.keys))
+        assert after <= set(listener.keys)
 
 
 def test_a_helmet_without_coverage_keeps_its_frames_and_sends_them_oldest_first(
@@ -198,23 +196,16 @@ def test_a_helmet_without_coverage_keeps_its_frames_and_sends_them_oldest_first(
     scenario = Scenario("away", 2, outages=(Outage(0, 4.0, 12.0),))
     with listening(port) as listener:
         summary = go(port, scenario, 18, tmp_path / "l.jsonl", connections=1)
-        settle(listener, lambda: len(listener.keys) >= summary.end.frames)
+        status = listener.status["SF-000001"]
+        settle(lambda: len(listener.keys) >= summary.end.frames and len(status) == 4)
+        came = list(listener.keys)  # in the order in which each frame first came
         for helmet in ("SF-000001", "SF-000002"):
-            own = [(k, at) for k, (_, _, at) in _first_arrivals(listener) if k[0] == helmet]
-            assert [k[2] for k, _ in own] == list(range(len(own)))
-            longest = np.diff([at for _, at in own]).max() * SPEED
-            assert (longest > 6) == (helmet == "SF-000001")
-        assert listener.status["SF-000001"] == [True, False, True, False]
-
-
-def _first_arrivals(
-    listener: Listener,
-) -> list[tuple[tuple[str, int, int], tuple[str, bytes, float]]]:
-    out: dict[tuple[str, int, int], tuple[str, bytes, float]] = {}
-    for row in listener.motion:
-        header = np.frombuffer(row[1], HEADER, 1)[0]
-        out.setdefault((row[0], int(header["boot"]), int(header["seq"])), row)
-    return list(out.items())
+            seqs = [seq for name, _, seq in came if name == helmet]
+            assert seqs == list(range(len(seqs)))
+        # Eight seconds without coverage: so many frames of the other came between two of its own.
+        own = [k for k, (name, _, _) in enumerate(came) if name == "SF-000001"]
+        assert max(np.diff(own)) > 6
+        assert status == [True, False, True, False]
 
 
 def test_a_helmet_with_its_own_connection_leaves_a_last_will_when_it_loses_coverage(
@@ -224,7 +215,7 @@ def test_a_helmet_with_its_own_connection_leaves_a_last_will_when_it_loses_cover
     scenario = Scenario("away", 3, outages=(Outage(1, 4.0, 12.0),))
     with listening(port) as listener:
         summary = go(port, scenario, 20, connections=3)
-        settle(listener, lambda: len(listener.status["SF-000002"]) == 4)
+        settle(lambda: sum(map(len, listener.status.values())) >= 8)
         assert listener.status["SF-000002"] == [True, False, True, False]
         assert listener.status["SF-000001"] == [True, False]
         assert summary.end.acked == summary.end.frames
@@ -238,7 +229,7 @@ def test_faults_reach_the_broker_and_the_ledger_knows_only_sound_frames(
     with listening(port) as listener:
         summary = go(port, scenario, 20, tmp_path / "l.jsonl")
         truth = read_ledger(tmp_path / "l.jsonl")
-        settle(listener, lambda: set(truth.acked) <= set(listener.keys))
+        settle(lambda: set(truth.acked) <= set(listener.keys))
         assert truth.acked == set(truth.published) <= set(listener.keys)
         assert 0.4 < len(truth.acked) / summary.end.frames < 0.8
 
@@ -250,11 +241,12 @@ def test_a_rider_who_is_asked_says_ok_and_one_who_crashed_is_silent(mosquitto: C
         stop = threading.Event()
         run = threading.Thread(target=lambda: go(port, scenario, 80, stop=stop, connections=1), daemon=True)
         run.start()
-        time.sleep(1.0)
+        # They ride, and the one has crashed.
+        settle(lambda: {name for name, _, seq in listener.keys if seq > 4} == {"SF-000001", "SF-000002"})
         for helmet in ("SF-000001", "SF-000002"):
             ask = encode_prompt(Prompt("ask", None, None, "abc", 1, None))
             listener.client.publish(topic(helmet, "prompt"), ask, qos=1)
-        settle(listener, lambda: bool([e for e in listener.events if e["type"] == "ok"]))
+        settle(lambda: bool([e for e in listener.events if e["type"] == "ok"]))
         time.sleep(1.0)
         stop.set()
         run.join(20)

@@ -16,12 +16,15 @@ from aiohttp import web
 from running_desk import START_US, TOKEN, Running, book_with_people, desk, detection
 from test_web_killed import start
 
+from alerts.channels import apprise as apprise_channel
+from alerts.channels import mail as mail_channel
 from alerts.outbox import Outbox
 from core.clock import ManualClock
 from core.model import Stage
 
-SOON_S = 4.0
-"""Less than the five seconds after which the first answer of a mail server is given up."""
+SOON_S = 20.0
+HANGS_S = 60.0
+"""How long an answer is waited for here: whatever happens sooner did not wait for it."""
 
 
 @asynccontextmanager
@@ -84,13 +87,12 @@ async def hook() -> AsyncIterator[tuple[str, list[str]]]:
         await runner.cleanup()
 
 
-async def until(holds: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str) -> float:
-    """Waits a little; how long it took."""
+async def until(holds: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str) -> None:
     begin = time.monotonic()
     while True:
         found = holds()
         if found if isinstance(found, bool) else await found:
-            return time.monotonic() - begin
+            return
         assert time.monotonic() - begin < SOON_S, what
         await asyncio.sleep(0.05)
 
@@ -105,7 +107,7 @@ async def opens_on_time(running: Running, number: int) -> None:
         async with person.get(f"/api/v1/alerts/pending-{number}") as answer:
             return bool((await answer.json())["state"] == "open")
 
-    assert await until(opened, "the countdown is over and nothing opens") < 2.0
+    await until(opened, "the countdown is over and nothing opens")
     riders = "".join(f"SF-{n:06d},A,1\n" for n in range(number + 2))
     (running.folder / "riders.csv").write_text("helmet,name,phone\n" + riders)
 
@@ -120,6 +122,9 @@ def test_services_that_hang_delay_neither_the_desk_nor_any_other_channel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HELMETWATCH_CHANNEL_HOOK_SECRET", "a-secret-of-the-tests-0123")
+    monkeypatch.setattr(apprise_channel, "TIMEOUT_S", HANGS_S)
+    monkeypatch.setattr(mail_channel, "TIMEOUT_S", HANGS_S)
+    monkeypatch.setattr(mail_channel, "PATIENCE_S", HANGS_S)
 
     async def whole() -> None:
         book, passwords = book_with_people()
@@ -129,7 +134,7 @@ def test_services_that_hang_delay_neither_the_desk_nor_any_other_channel(
             (folder / "riders.csv").write_text("helmet,name,phone\nSF-000001,A,1\n")
             async with hanging() as (deaf, guests), postman() as (port, mails), hook() as (url, hooked):
                 mail = {"kind": "smtp", "tls": "none", "host": "127.0.0.1", "sender": "desk@example.org"}
-                monkeypatch.setenv("HELMETWATCH_CHANNEL_TAIL_URL", f"json://127.0.0.1:{deaf}/x")
+                monkeypatch.setenv("HELMETWATCH_CHANNEL_TAIL_URL", f"json://127.0.0.1:{deaf}/x?rto={HANGS_S}")
                 channels = [
                     mail | {"name": "deaf", "port": deaf, "to": ["a@example.org"]},
                     mail | {"name": "mail", "port": port, "to": ["b@example.org"]},

@@ -12,6 +12,7 @@ from running_desk import START_US, Running, detection, on_desk
 from alerts import database
 from core.model import Stage
 from web.accounts import Accounts, Role, add_account
+from web.audit import REFUSALS_MAX
 from web.operations import OPERATIONS
 
 SUPERVISORS = {key for key, operation in OPERATIONS.items() if operation.who == "supervisor"}
@@ -52,6 +53,18 @@ async def test_what_is_for_supervisors_an_operator_is_refused_in_a_sentence_and_
     assert {(line["what"], line["by"], line["address"], line["rows"]) for line in lines} == {
         ("refused", "陈六", "127.0.0.1", None)
     }
+
+
+@on_desk
+async def test_who_is_refused_by_a_program_does_not_fill_the_disk(desk: Running) -> None:
+    chen = await operator(desk)
+    tried = lambda: chen.get("/api/v1/alerts.csv")  # noqa: E731
+    for _ in range(REFUSALS_MAX + 3):
+        assert (await tried()).status == 403
+    assert len(await audit(desk)) == REFUSALS_MAX
+    desk.clock.advance(61)
+    assert (await tried()).status == 403
+    assert len(await audit(desk)) == REFUSALS_MAX + 1
 
 
 @on_desk

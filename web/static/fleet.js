@@ -152,7 +152,6 @@ export class FleetMap {
 
   #rate() {
     const total = this.#store.riding?.total;
-    if (!total) return "";
     return h("li", { class: "fleet-rate", title: t("wear_rate_hint") }, `${t("wear_rate_today")} `, h("b", { class: wearIsLow(total) ? "bad-words" : "" }, wearPercent(total)),
       h("span", { class: "muted" }, ` ${wearBasis(total)}`));
   }
