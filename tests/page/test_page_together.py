@@ -3,12 +3,13 @@
 import csv
 import io
 import re
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from browsers import Browsers
-from playwright.sync_api import Page, expect
+from browsers import Browsers, sign_in
+from playwright.sync_api import Page, Route, expect
 from real_desk import RealDesk, finding, now_us
 
 from core.model import HelmetReport, Worn
@@ -118,6 +119,36 @@ def test_history_is_filtered_by_city_and_exported_as_csv(cities: RealDesk, brows
         page.click(".csv")
     rows = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
     assert [row["rider"] for row in rows] == ["李四"]
+
+
+def test_what_can_be_chosen_may_be_known_late(cities: RealDesk, browsers: Browsers) -> None:
+    page = browsers.open(cities.url)
+    held: list[Route] = []
+    late = threading.Event()
+    for asked in ("places", "people", "escalation"):
+        page.route(f"**/{asked}", lambda route: route.continue_() if late.is_set() else held.append(route))
+    sign_in(page, "wang", cities.passwords["wang"])
+    cities.crash()
+    page.click('.tab[data-view="history"]')
+    expect(page.locator("#history input[name=city]")).to_be_visible()
+    page.click('.tab[data-view="channels"]')
+    page.fill("#silences [name=helmets]", "SF-000003")
+    incident = page.context.new_page()
+    browsers.watch(incident)
+    incident.route("**/people", lambda route: route.continue_() if late.is_set() else held.append(route))
+    incident.goto(f"{cities.url}#alert={1:032x}")
+    expect(incident.locator(".note-form")).to_be_visible()
+    expect(incident.locator(".mention")).to_be_hidden()
+    late.set()
+    for route in held:
+        route.continue_()
+    expect(incident.locator(".mention option")).to_have_text(["@", "李明", "王芳"])
+    expect(incident.locator(".mention")).to_be_visible()
+    expect(page.locator("#silences select[name=city] option")).to_have_text(["不限", "广州", "深圳"])
+    expect(page.locator("#silences [name=helmets]")).to_have_value("SF-000003")
+    expect(page.locator("#plan tr")).to_have_count(4)
+    page.click('.tab[data-view="history"]')
+    expect(page.locator("#history select[name=city] option")).to_have_text(["不限", "广州", "深圳"])
 
 
 def test_the_emergency_contact_is_shown_to_who_has_the_alert_and_that_is_written_down(

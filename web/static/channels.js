@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { confirm } from "./dialogs.js";
-import { plan } from "./escalation.js";
+import { planCard } from "./escalation.js";
 import { line } from "./ledger.js";
 import { TEST, ageOf } from "./pieces.js";
 import { AuditTrail } from "./audit.js";
@@ -40,7 +40,7 @@ export class Channels {
       h("section", { class: "card", id: "drill" }, h("h2", {}, t("drill")), h("p", {}, t("drill_hint")),
         may ? h("form", { class: "drill-form", onsubmit: (event) => this.#drill(event) },
           h("label", {}, `${t("severity")} `, this.#severity()), h("button", { class: "act primary" }, t("drill_start"))) : forSupervisors("drill"), this.#drilled),
-      this.#silences.root, this.#registers.root, may ? this.#audit.root : "", h("section", { class: "card", id: "plan" }, plan()));
+      this.#silences.root, this.#registers.root, may ? this.#audit.root : "", planCard());
     this.#silences.render();
     this.#show();
     this.#registers.render();

@@ -6,8 +6,11 @@ import { now_us, span } from "./time.js";
 
 let policy = null; // {tiers: {severity: [{after_s, channels, people}]}, repeat_s, untouched_s}, or null before we know.
 
+const card = h("section", { class: "card", id: "plan" });
+
 export function setPolicy(given) {
   policy = given;
+  fill();
 }
 
 function told(tier) {
@@ -29,15 +32,19 @@ export function nextStep(alert) {
   }, { class: "escalation" });
 }
 
-// The whole plan, as a table with a row for each severity.
-export function plan() {
-  if (!policy) return [];
+// The whole plan, as a table with a row for each severity; it follows the policy by itself.
+export function planCard() {
+  fill();
+  return card;
+}
+
+function fill() {
+  if (!policy) return;
   const told_at = (tier) => h("li", {}, h("b", {}, tier.after_s ? t("after", { span: span(tier.after_s) }) : t("at_once")), ` ${told(tier)}`);
-  return [
+  card.replaceChildren(
     h("h2", {}, t("plan")),
     h("table", { class: "grid plan" }, h("tbody", {}, [4, 3, 2, 1].map((severity) => h("tr", {},
       h("th", { scope: "row" }, term("severity", severity)),
       h("td", {}, policy.tiers[severity]?.length ? h("ol", {}, policy.tiers[severity].map(told_at)) : h("span", { class: "bad-words" }, t("plan_nobody"))))))),
-    h("p", { class: "muted" }, t("plan_note", { again: span(policy.repeat_s), untouched: span(policy.untouched_s) })),
-  ];
+    h("p", { class: "muted" }, t("plan_note", { again: span(policy.repeat_s), untouched: span(policy.untouched_s) })));
 }

@@ -35,6 +35,7 @@ export class History {
   #go;
   #asked = 0;
   #shown = null;
+  #known = null;
   #unfolded = false;
   #form = h("form", { class: "history-filters", onsubmit: (event) => event.preventDefault() });
   #rows = h("tbody", {});
@@ -49,6 +50,8 @@ export class History {
     this.#store = store;
     this.#go = go;
     this.#more.addEventListener("click", () => this.#load(this.#more.dataset.before));
+    // Where riders belong to may be known later than the view is opened, and changes with the riders file.
+    store.addEventListener("aside", ({ detail }) => detail.includes("places") && this.#shown && !this.#form.contains(document.activeElement) && this.#fill());
   }
 
   // Shows what the address asks for; `again` where the page speaks another language now.
@@ -57,18 +60,27 @@ export class History {
     const key = JSON.stringify(wanted);
     if (key === this.#shown?.key && !again) return;
     this.#shown = { key, wanted };
+    this.#known = null;
     this.root.setAttribute("aria-label", t("history"));
     this.#more.textContent = t("more");
     this.#csv.textContent = t("export_csv");
     this.#csv.href = api.csvUrl(query(wanted));
-    this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, wanted[name] ?? "")),
-      h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
-      h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
-      supervises(this.#store) ? this.#csv : h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only")), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
+    this.#fill();
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
     this.root.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, t("history")), this.#fold(), this.#form, this.#note),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("history") }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, head)), this.#rows), this.#more));
     this.#load(null);
+  }
+
+  // The form anew, where it would offer other places than it does.
+  #fill() {
+    const known = JSON.stringify(this.#store.places);
+    if (known === this.#known) return;
+    this.#known = known;
+    this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, this.#shown.wanted[name] ?? "")),
+      h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
+      h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
+      supervises(this.#store) ? this.#csv : h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only")), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
   }
 
   // On a phone the filters are folded, until somebody wants them or some are set.

@@ -30,6 +30,7 @@ export class Incident {
     this.#store = store;
     this.#actions = actions;
     this.root = h("section", { class: "incident", id: "incident" });
+    store.addEventListener("aside", ({ detail }) => detail.includes("people") && this.#parts.mention !== document.activeElement && this.#offerPeople());
     for (const news of ["alerts", "deliveries"]) {
       store.addEventListener(news, (event) => {
         if (this.id !== null && (event.detail.ids === null || event.detail.ids.includes(this.id))) this.#load();
@@ -95,10 +96,12 @@ export class Incident {
       nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (helpers) => this.#map?.showHelpers(helpers)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
+      mention: this.#mention(),
     };
+    this.#offerPeople();
     this.#map = new PlaceMap();
     this.#chart = new TraceChart();
-    const form = h("form", { class: "note-form", onsubmit: (event) => this.#sendNote(event) }, p.noteText, this.#mention(), h("button", { class: "small" }, t("add_note")));
+    const form = h("form", { class: "note-form", onsubmit: (event) => this.#sendNote(event) }, p.noteText, p.mention, h("button", { class: "small" }, t("add_note")));
     this.root.setAttribute("aria-label", t("alerts"));
     this.root.replaceChildren(
       h("header", { class: "incident-head" },
@@ -121,9 +124,15 @@ export class Incident {
       field.value = `${field.value.trimEnd()} @${choice.value} `.trimStart();
       choice.value = "";
       field.focus();
-    } }, h("option", { value: "" }, "@"), this.#store.people.map((name) => h("option", { value: name }, name)));
-    choice.hidden = this.#store.people.length < 2;
+    } });
     return choice;
+  }
+
+  // Who may sign in may be known later than the incident is opened.
+  #offerPeople() {
+    const { people } = this.#store;
+    this.#parts.mention?.replaceChildren(h("option", { value: "" }, "@"), ...people.map((name) => h("option", { value: name }, name)));
+    if (this.#parts.mention) this.#parts.mention.hidden = people.length < 2;
   }
 
   async #sendNote(event) {

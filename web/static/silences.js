@@ -18,6 +18,7 @@ export class Silences {
   #store;
   #scope = null; // The scope that was previewed; only that one can begin.
   #form = h("form", { class: "silence-form", onsubmit: (event) => this.#submit(event), oninput: (event) => this.#changed(event) });
+  #places = h("span", { class: "silence-places" });
   #preview = h("p", { role: "status", class: "silence-preview" });
   #list = h("ul", { class: "brief silences" });
   #title = h("h2", {});
@@ -26,7 +27,10 @@ export class Silences {
 
   constructor(store) {
     this.#store = store;
-    store.addEventListener("aside", ({ detail }) => detail.includes("silences") && this.#show());
+    store.addEventListener("aside", ({ detail }) => {
+      if (detail.includes("silences")) this.#show();
+      if (detail.includes("places") && !this.#places.contains(document.activeElement)) this.#offer();
+    });
   }
 
   // To be called when the page is shown, or speaks another language.
@@ -37,17 +41,25 @@ export class Silences {
       this.#form.replaceChildren(forSupervisors("silence"));
       return this.#show();
     }
-    const choice = (name, values) => h("label", {}, h("span", {}, t(`field.${name}`)), h("select", { name }, h("option", { value: "" }, t("any")), values.map((value) => h("option", { value }, value))));
-    const cities = this.#store.placeNames("cities"), stations = this.#store.placeNames("stations");
     this.#form.replaceChildren(
       h("label", { class: "wide-field" }, h("span", {}, t("silence_helmets")), h("input", { name: "helmets", autocomplete: "off", placeholder: "SF-000001, SF-000002" })),
-      cities.length ? choice("city", cities) : "", stations.length ? choice("station", stations) : "",
+      this.#places,
       h("label", {}, h("span", {}, t("silence_for")), h("select", { name: "minutes" }, MINUTES.map((n) => h("option", { value: n, selected: n === 60 }, span(n * 60))))),
       h("label", { class: "wide-field" }, h("span", {}, t("silence_reason")), h("input", { name: "reason", maxlength: 500, autocomplete: "off" })),
       h("div", { class: "silence-acts" }, h("button", { class: "act", name: "preview" }, t("silence_preview")), h("button", { class: "act primary", name: "start", disabled: true }, t("silence_start"))),
       this.#preview);
+    this.#places.replaceChildren();
+    this.#offer();
     this.#forget();
     this.#show();
+  }
+
+  // Cities and stations to choose from; they may be known later than the page is opened.
+  #offer() {
+    const chosen = this.#read();
+    const choice = (name, values) => values.length > 0 && h("label", {}, h("span", {}, t(`field.${name}`)), h("select", { name },
+      h("option", { value: "" }, t("any")), values.map((value) => h("option", { value, selected: value === chosen[name] }, value))));
+    this.#places.replaceChildren(...["city", "station"].map((name) => choice(name, this.#store.placeNames(name === "city" ? "cities" : "stations", "", chosen[name]))).filter(Boolean));
   }
 
   #read() {
