@@ -276,6 +276,23 @@ def test_the_fleet_map_shows_helmets_riding_live_and_its_alerts_open(
     expect(page.locator(".incident-why")).to_contain_text("第 1 号")
 
 
+def test_an_answer_about_the_fleet_that_comes_late_hides_no_news(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.open(desk.url)
+
+    def overtake(route: Route) -> None:
+        answer = route.fetch()
+        desk.report([helmet(1)])
+        expect(page.locator(".workers")).to_contain_text("1 个正常")
+        route.fulfill(response=answer)
+
+    page.route("**/api/v1/fleet", overtake)
+    with page.expect_response("**/api/v1/fleet"):
+        sign_in(page, "wang", desk.passwords["wang"])
+    page.keyboard.press("f")
+    expect(page.locator('[data-ride="riding"] b')).to_have_text("1")
+    expect(page.locator(".workers")).to_contain_text("1 个正常")
+
+
 def test_a_desk_slow_with_its_first_event_is_given_more_time_with_each_try(
     desk: RealDesk, browsers: Browsers
 ) -> None:

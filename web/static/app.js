@@ -75,7 +75,10 @@ function start(person) {
   feed.start();
 }
 
+const heard = { fleet: 0, deliveries: 0 }; // How much news there was of each.
+
 function take(type, data) {
+  if (type in heard) heard[type] += 1;
   if (data.now_us) sync(data.now_us);
   if (type === "snapshot") store.replace(data.alerts);
   else if (type === "alert") takeAlert(data);
@@ -98,12 +101,13 @@ setInterval(() => {
 
 // News of fleet and channels is not repeated after a break, so the whole is asked for once the feed lives again.
 async function refresh() {
+  const before = { ...heard };
   try {
     const [fleet, { channels }, policy] = await Promise.all([api.getFleet(), api.getChannels(), api.getEscalation()]);
     sync(fleet.now_us);
-    store.putFleet(fleet);
+    store.putFleet(fleet, heard.fleet > before.fleet);
     setPolicy(policy);
-    store.putDeliveries({ alerts: null, channels });
+    store.putDeliveries({ alerts: null, channels: heard.deliveries > before.deliveries ? store.channels : channels });
   } catch {
     // The strip shows that the workers are silent; the next report brings them back.
   }

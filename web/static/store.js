@@ -111,11 +111,16 @@ export class Store extends EventTarget {
     return worker.age_s + (performance.now() - this.#fleetAt) / 1000;
   }
 
-  putFleet(fleet) {
-    this.workers = fleet.workers;
-    this.observed = fleet.observed ?? {};
+  // `overtaken`: news came while we waited for this answer, which is of before it.
+  putFleet(fleet, overtaken = false) {
+    if (!overtaken) {
+      this.workers = fleet.workers;
+      this.observed = fleet.observed ?? {};
+    }
     this.#fleetAt = performance.now();
-    for (const helmet of fleet.helmets) this.helmets.set(helmet.helmet, helmet);
+    for (const helmet of fleet.helmets) {
+      if (!overtaken || !(this.helmets.get(helmet.helmet)?.received_us > helmet.received_us)) this.helmets.set(helmet.helmet, helmet);
+    }
     this.#tell("fleet", null);
   }
 
