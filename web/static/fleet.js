@@ -145,9 +145,9 @@ export class FleetMap {
     this.#counts.replaceChildren(
       ...STATES.map((state) => h("li", { "data-ride": state }, legend(state), ` ${t(`ride.${state}`)} `, h("b", {}, counts[state].toLocaleString()))),
       h("li", { "data-ride": "alert" }, h("i", { class: "legend-alert" }, "◆"), ` ${t("ride.alert")} `, h("b", {}, String(this.#marked().length))),
-      this.#rate(),
       placeless ? h("li", { class: "muted" }, t("no_position", { n: placeless })) : "",
-      this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "");
+      this.#store.helmets.size === 0 ? h("li", { class: "muted" }, t("no_helmets")) : "",
+      this.#rate());
   }
 
   #rate() {
