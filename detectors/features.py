@@ -29,6 +29,8 @@ _LATE_S = {
     "tilt_6s_deg": (3.5, 6.0),
     "tilt_10s_deg": (6.0, 10.0),
 }
+_HOLE_S = 0.02
+"""Samples missing around the peak for longer than this: magnitudes are lower bounds."""
 _RAIL = 0.98
 _RAIL_S = 0.1
 """A real clip lasts at most 0.03 s; an axis that stays at its rail is broken."""
@@ -111,12 +113,15 @@ def _around_g(window: Window, at: int, end: int) -> float:
 def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -> dict[str, float]:
     """The impact itself: how hard, how sharp, how long, whether the sensor could follow it."""
     fs = window.fs_hz
-    near = _filled(_cut(window, at, *_CONTACT_S, end))
+    near = _cut(window, at, *_CONTACT_S, end)
+    missing = np.isnan(near[:, 0])
     wide = _cut(window, at, -PEAK_S, PEAK_S, end)
     resultant = np.sqrt(np.square(wide).sum(-1))
     known = resultant[~np.isnan(resultant)]
     free = near - (up_g if not np.isnan(up_g[0]) else 0.0)
-    largest = np.abs(near).max(initial=0.0)
+    # A hole adds no impulse and keeps its length: what lies on either side of it stays apart.
+    near[missing] = free[missing] = 0.0
+    largest = float(np.abs(near).max(initial=0.0))
     rails = np.abs(near) >= _RAIL * full_scale_g
     hit = window.g(at, at + 1)
     beside = np.concatenate([window.g(at - 1, at), window.g(at + 1, at + 2)])
@@ -129,6 +134,8 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "dv50_mps": float(injury.dv_mps(free, fs, _near_s(0.05, fs))),
         "median_g": float(np.median(known)),
         "violence_g": violence_g(window, at, end),
+        "range_used": largest / full_scale_g,
+        "partial": float(np.count_nonzero(missing) > _HOLE_S * fs),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
         "width_s": width / fs,
@@ -143,6 +150,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
     }
     if fs >= 200 and full_scale_g >= 100:
         out["helmet_hic15"] = float(injury.hic(size, fs))
+        out["hic_coarse"] = float(injury.is_coarse(fs))
         out["helmet_hic36"] = float(injury.hic(size, fs, 0.036))
         out["helmet_si"] = float(injury.si(size, fs))
     if fs >= 1000:
@@ -176,13 +184,16 @@ def context(frames: list[Frame], at: int, end: int, fs_hz: float, riding_mps: fl
     before = [f for f in moved if f.start <= at and f.end >= at - CONTEXT_S * fs_hz]
     after = [f.speed_mps for f in moved if f.start < end and f.end > at + 3 * fs_hz and end > at + 3 * fs_hz]
     worn = [f.worn for f in frames if f.start <= at][-1:] or [int(Worn.UNKNOWN)]
-    flip = any(f.worn == Worn.YES for f in frames if f.start <= at and f.end >= at - _WEAR_FLIP_S * fs_hz)
+    # A bit that is not believed yet (`wear.effective`) may have gone off some seconds ago.
+    reach_s = _WEAR_FLIP_S if worn[0] == Worn.NO else CONTEXT_S
+    lately = any(f.worn == Worn.YES for f in frames if f.start <= at and f.end >= at - reach_s * fs_hz)
+    flip = worn[0] != Worn.YES and lately
     return {
         "speed_mps": before[-1].speed_mps if before else nan,
         "speed_after_mps": after[-1] if after else nan,
         "riding": nan if not before else float(_rode(before, fs_hz, riding_mps)),
-        "flip": float(worn[0] == Worn.NO and flip),
-        "worn": float(Worn.UNKNOWN if worn[0] == Worn.NO and flip else worn[0]),
+        "flip": float(flip),
+        "worn": float(Worn.UNKNOWN if flip else worn[0]),
     }
 
 
@@ -262,7 +273,7 @@ def _still_s(window: Window, at: int, end: int) -> float:
     reference: Array | None = None
     for stop in range(len(part), step - 1, -step):
         piece = part[stop - step : stop]
-        if np.isnan(piece).any() or gravity.frozen(piece):
+        if np.isnan(piece).any() or gravity.frozen(part[:stop], fs):
             break
         reference = piece.mean(0) if reference is None else reference
         if float(np.abs(piece - reference).max()) > _QUIET_G:

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-_FROZEN = 20
-"""So many identical triplets in a row are a stale sensor, not stillness: a real part shows noise."""
+_FROZEN, _FROZEN_S = 20, 1.0
+"""More identical triplets in a row, for so long, are a stale sensor, not stillness: a real part shows noise.
+
+A coarse one shows none for some tenths of a second."""
 _LONGEST_G = 3.0
 """A blow of 80 g inside a window would turn its plain mean; the steps of a runner average out below this."""
 _BIN_S = 0.5
@@ -37,16 +39,17 @@ UNKNOWN = Posture(np.full(3, np.nan), np.nan, np.nan)
 def posture(acc_g: Array, fs_hz: float) -> Posture:
     """Reads a window of (n, 3) g; rows with NaN are missing samples, a frozen sensor tells nothing."""
     a = acc_g[~np.isnan(acc_g[:, 0])]
-    if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a):
+    if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a, fs_hz):
         return UNKNOWN
     size = np.sqrt(np.square(a).sum(-1))
     up = (a * np.minimum(1.0, _LONGEST_G / np.maximum(size, _LONGEST_G))[:, None]).mean(0)
     return Posture(up, float(np.abs(a - up).max()), vibration_g(a, fs_hz))
 
 
-def frozen(acc_g: Array) -> bool:
-    """Whether at least the last `_FROZEN` of (n, 3) samples are one and the same triplet."""
-    return len(acc_g) >= _FROZEN and bool((acc_g[-_FROZEN:] == acc_g[-1]).all())
+def frozen(acc_g: Array, fs_hz: float) -> bool:
+    """Whether the last second of (n, 3) samples, or all of a shorter window, is one and the same triplet."""
+    last = acc_g[-max(_FROZEN + 1, round(_FROZEN_S * fs_hz)) :]
+    return len(last) > 1 and bool((last == last[-1]).all())
 
 
 def tilt_deg(before: Array, after: Array, low_g: float = 0.6, high_g: float = 1.4) -> float:

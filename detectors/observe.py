@@ -21,6 +21,8 @@ COUNTED = (*FAULTS, "gaps", "repeats", "wear_stuck", "wear_bouncing", "unworn_ri
 """Everything that `observe` counts, and `repeats`, which the fleet does."""
 _SHORTEST_S = 0.5
 _SENSITIVE_G = 32.0
+_JUST_NOW_S = 3.0
+"""Who brakes before the crash rode so lately."""
 
 
 class Observed(NamedTuple):
@@ -96,7 +98,7 @@ def _learn(
     counts["wear_stuck"] += int(change.stuck.sum())
     counts["wear_bouncing"] += int(change.bouncing.sum())
     counts["unworn_rides"] += int(rides.opened.sum())
-    worn = wear.effective(row, frames.worn)
+    worn = wear.effective(row, frames.worn, ~np.isnan(speed) & (row["halt_s"] <= _JUST_NOW_S))
     doing = riding.states(worn, change.rides, rides.carried, ~np.isnan(speed), health["faults"])
     start_us = riding.begin_us(evidence.start_us, frames.t0_us)
     end_us = start_us + frames.acc.shape[1] * ring.period_ns // 1000

@@ -5,10 +5,10 @@ import hashlib
 import math
 from typing import NamedTuple
 
-from core.model import Detection, Frames, Kind, Position, Trace, Worn
+from core.model import Detection, Frames, Position, Trace, Worn
 from detectors.features import HORIZONS_S, Frame, Head
 from detectors.ring import CONTEXT_S, PRE_S
-from detectors.severity import quality, severity
+from detectors.severity import knows, quality
 from detectors.watch import Decision
 from detectors.window import Window
 from detectors.words import reason
@@ -31,12 +31,8 @@ def detection(decision: Decision, window: Window, frames: list[Frame], stamp: St
     """Words, severity, times and trace of one version of an incident."""
     incident, f = decision.incident, decision.features
     start, onset = incident.start, incident.onset
-    shocks = [impact.shock for impact in incident.impacts]
     grade = quality(window.fs_hz, stamp.full_scale_g)
-    level, basis = severity(shocks, f, grade)
-    if incident.kind == Kind.HELMET_LOST and f["worn"] == Worn.NO:
-        level, basis = 1, "context"  # nobody's head was in it, however hard it fell
-    zh, en = reason(incident.stage, incident.kind, shocks, f, incident.lost)
+    zh, en = reason(decision, grade)
 
     def time_us(sample: int) -> int:
         return onset.t0_us + (sample - start) * stamp.period_ns // 1000
@@ -49,8 +45,8 @@ def detection(decision: Decision, window: Window, frames: list[Frame], stamp: St
         helmet=onset.helmet,
         kind=incident.kind,
         stage=incident.stage,
-        severity=level,
-        severity_basis=basis,
+        severity=incident.severity,
+        severity_basis=incident.severity_basis,
         quality=grade,
         occurred_us=impacts_us[0],
         impacts_us=impacts_us,
@@ -65,7 +61,7 @@ def detection(decision: Decision, window: Window, frames: list[Frame], stamp: St
         signal_lost=incident.lost,
         speed_mps=None if math.isnan(speed) else speed,
         position=onset.position,
-        features={name: round(v, 4) for name, v in f.items() if not math.isnan(v)},
+        features={name: round(v, 4) for name, v in f.items() if not math.isnan(v) and knows(grade, name)},
         points=decision.points,
         detector=stamp.detector,
         trace=_trace(decision, window, frames, stamp, time_us(0)),

@@ -5,11 +5,13 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from detectors import rotation, runs
+from detectors import cfc, rotation, runs
 from detectors.window import Window
 
 SPIN_S = (-0.6, 0.35)
 """The rate counts from here before the first impact to here after the last."""
+_CFC_CLASS = 60.0
+"""SAE J211's class of angular rate; parts below 600 Hz are taken as they are."""
 _RAIL_COUNTS = 32_112
 """98 % of what 16 bits hold: the part may have turned faster."""
 
@@ -77,12 +79,15 @@ def metrics(spin: Window, first: int, last: int, end: int) -> dict[str, float]:
     known = omega[~np.isnan(omega[:, 0])]
     if len(known) < max(2, 0.5 * (stop - start)) or not known.any():
         return {}
+    whole = len(known) == stop - start
+    if whole and fs >= 10 * _CFC_CLASS:
+        known = cfc.filtered(known, _CFC_CLASS, fs)
     out = {
         "omega_max_rad_s": float(np.sqrt(np.square(known).sum(-1)).max()),
         "helmet_bric": float(rotation.bric(known)),
     }
     if (np.abs(spin.counts(start, stop).astype(np.int32)) >= _RAIL_COUNTS).any():
         out["gyro_clipped"] = 1.0
-    if fs >= 0.995 * rotation.RATE_FOR_ALPHA_HZ and len(known) == stop - start:
+    if fs >= 0.995 * rotation.RATE_FOR_ALPHA_HZ and whole:
         out["helmet_damage"] = float(rotation.damage(rotation.alpha_rad_s2(known, fs), fs))
     return out

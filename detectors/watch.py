@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from core.config import Detection as Params
-from core.model import Kind, Stage
+from core.model import Kind, Stage, Worn
 from detectors import features, gravity, rules
 from detectors.features import HORIZONS_S, PEAK_S, Frame, Head
 from detectors.ring import PRE_S
+from detectors.severity import Basis, quality, severity
 from detectors.window import Window
 
 _FOLLOW_S = HORIZONS_S[-1]
@@ -46,6 +47,10 @@ class Incident:
     kind: Kind
     version: int = 0
     lost: bool = False
+    confirmed: bool = False
+    """Whether it ever was; then nothing takes it back altogether."""
+    severity: int = 0
+    severity_basis: Basis = "lower_bound"
 
 
 class Decision(NamedTuple):
@@ -203,11 +208,12 @@ class Watch:
             and not any(i.alerted and i.at > impact.at for i in incident.impacts)
         ):
             # What the last blow that mattered left behind decides, not the bumps of riding on.
-            incident.stage = rules.withdraw(before, verdict, f, self.params)
+            incident.stage = rules.withdraw(before, incident.confirmed, verdict)
         if verdict.kind == Kind.HEAD_STRIKE and incident.kind == Kind.FALL:
             incident.kind = verdict.kind
         newly_lost = cut and not incident.lost and incident.stage in _ORDER
-        if incident.stage == before and not joined and not newly_lost:
+        worse = incident.stage in _ORDER and self._severity(incident, f)[0] > incident.severity
+        if incident.stage == before and not joined and not newly_lost and not worse:
             return []
         return [self._say(incident, f, verdict, end, cut)]
 
@@ -216,8 +222,18 @@ class Watch:
     ) -> Decision:
         incident.version += 1
         incident.lost = cut
+        incident.confirmed |= incident.stage == Stage.CONFIRMED
+        level, basis = self._severity(incident, f)
+        if level >= incident.severity or incident.kind == Kind.HELMET_LOST:
+            incident.severity, incident.severity_basis = level, basis
         said = replace(incident, impacts=list(incident.impacts))
         return Decision(said, f, verdict.points, end)
+
+    def _severity(self, incident: Incident, f: dict[str, float]) -> tuple[int, Basis]:
+        if incident.kind == Kind.HELMET_LOST and f["worn"] == Worn.NO:
+            return 1, "context"  # nobody's head was in it, however hard it fell
+        grade = quality(self.window.fs_hz, self.full_scale_g)
+        return severity([impact.shock for impact in incident.impacts], f, grade)
 
     def _incident_of(self, impact: Impact) -> Incident | None:
         """The incident that an impact is or would be part of, if any."""

@@ -193,15 +193,19 @@ def _donning(s: npt.NDArray[np.void], e: Evidence, size_g: F32) -> F32:
     return np.asarray(_DONNING * explained * _sign(s["bit"], Worn.YES, Worn.NO), np.float32)
 
 
-def effective(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def effective(
+    s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8], rides: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
     """What a decision takes for worn: the bit while it is healthy, else the state; unknown where neither knows.
 
-    Without a healthy bit only a helmet that lay still for two minutes until now is not worn: all else is unknown,
-    because a false "not worn" hides a crash.
+    A false "not worn" hides a crash. So without a healthy bit only a helmet that lay still for two minutes until now
+    is not worn, all else is unknown; and a bit that went off on the road (`rides`, until just now and by a known speed)
+    is not believed until the state follows it: nobody takes the helmet off there, but it may have lost the skin.
     """
     shelved = (s["shelf_us"] > 0) & (s["end_us"] - s["shelf_us"] <= _SHELF_US)
     state = np.where((s["state"] == Worn.NO) & ~shelved, Worn.UNKNOWN, s["state"])
-    return np.asarray(np.where(_doubtful(s, bit), state, bit), np.uint8)
+    slipped = rides & (bit == Worn.NO) & (s["state"] == Worn.YES)
+    return np.asarray(np.where(_doubtful(s, bit), state, np.where(slipped, Worn.UNKNOWN, bit)), np.uint8)
 
 
 def effective_before(s: npt.NDArray[np.void], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -3,27 +3,34 @@
 from math import nan
 
 from core.model import Kind, Stage, Worn
-from detectors.severity import clipped
+from detectors.rules import RIDES_ON
+from detectors.severity import Quality, least
+from detectors.watch import Decision
 
 _KINDS = {
     Kind.HEAD_STRIKE: ("头部撞击", "head strike"),
     Kind.FALL: ("摔倒", "fall"),
     Kind.HELMET_LOST: ("头盔脱落", "helmet lost"),
 }
+_AGAINST = {Stage.CANCELLED: ("撤销", "withdrawn"), Stage.DOWNGRADED: ("降级", "downgraded")}
 _LOST_ZH, _LOST_EN = "之后失联", "then no signal"
 
 
-def reason(
-    stage: Stage, kind: Kind, shocks: list[dict[str, float]], f: dict[str, float], lost: bool
-) -> tuple[str, str]:
-    """(Chinese, English) sentence that says what made the detector decide; a lower bound says ≥."""
+def reason(decision: Decision, grade: Quality) -> tuple[str, str]:
+    """(Chinese, English) sentence that says what made the detector decide; a lower bound says ≥.
+
+    What a part of this quality cannot know is not there: a slow one says only that it happened.
+    """
+    incident, f = decision.incident, decision.features
+    shocks = [impact.shock for impact in incident.impacts]
     top = max(shocks, key=lambda s: s["peak_g"])
-    least = "≥" if clipped(top) else ""
-    what_zh, what_en = _KINDS[kind]
-    parts = [
-        (f"{what_zh} {least}{top['peak_g']:.0f} g", f"{what_en} {least}{top['peak_g']:.0f} g"),
-        (f"Δv {least}{top['dv20_mps']:.1f} m/s", f"Δv {least}{top['dv20_mps']:.1f} m/s"),
-    ]
+    parts = [_KINDS[incident.kind]]
+    if grade != "D":
+        peak, dv = ("≥" if bound else "" for bound in least(grade, top))
+        what_zh, what_en = parts.pop()
+        force = f"{peak}{top['peak_g']:.0f} g"
+        change = f"Δv {dv}{top['dv20_mps']:.1f} m/s"
+        parts += [(f"{what_zh} {force}", f"{what_en} {force}"), (change, change)]
     if len(shocks) > 1:
         parts.append((f"{len(shocks)} 次撞击", f"{len(shocks)} impacts"))
     turn = f.get("tilt_deg", nan)
@@ -42,20 +49,21 @@ def reason(
             Worn(int(f["worn"])), ("佩戴未知", "wear unknown")
         )
     )
-    if lost:
+    if incident.lost:
         parts.append((_LOST_ZH, _LOST_EN))
-    against = _against(stage, f)
+    against = _against(incident.stage, decision.points, f)
     if against:
         parts.insert(0, against)
     return "，".join(zh for zh, _ in parts), ", ".join(en for _, en in parts)
 
 
-def _against(stage: Stage, f: dict[str, float]) -> tuple[str, str] | None:
+def _against(stage: Stage, points: dict[str, float], f: dict[str, float]) -> tuple[str, str] | None:
+    if stage not in _AGAINST:
+        return None
+    zh, en = _AGAINST[stage]
+    if RIDES_ON in points:
+        kmh = f["speed_after_mps"] * 3.6
+        return f"{zh}：继续骑行 {kmh:.0f} km/h", f"{en}: rides on at {kmh:.0f} km/h"
     if stage == Stage.CANCELLED:
-        if f["speed_after_mps"] == f["speed_after_mps"] and f["speed_after_mps"] >= 1:
-            kmh = f["speed_after_mps"] * 3.6
-            return f"撤销：继续骑行 {kmh:.0f} km/h", f"withdrawn: rides on at {kmh:.0f} km/h"
-        return "撤销：头盔直立且继续移动", "withdrawn: upright and moving on"
-    if stage == Stage.DOWNGRADED:
-        return "降级：头盔仍保持原方向", "downgraded: the helmet is upright as before"
-    return None
+        return f"{zh}：头盔直立且继续移动", f"{en}: upright and moving on"
+    return f"{zh}：头盔仍保持原方向", f"{en}: the helmet is upright as before"

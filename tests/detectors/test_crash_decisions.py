@@ -56,13 +56,13 @@ def test_a_fall_without_a_head_strike_is_confirmed_by_turning_and_lying_still():
     assert said[-1].kind == Kind.FALL
 
 
-def stumble(peak_g, bend_deg, bent_s=2.4):
+def stumble(peak_g, bend_deg, bent_s=2.4, width_s=0.25):
     """Somebody trips, bends that far for so long, and walks on upright."""
     rng = np.random.default_rng(3)
     bent = np.radians(bend_deg)
     held = np.array([np.sin(bent), 0.0, np.cos(bent)]) + rng.normal(0, 0.01, (round(bent_s * 100), 3))
     acc = np.concatenate([ride(8, rng, 0.02), held, ride(8, rng, 0.02)])
-    hit = blow(peak_g, 0.25)
+    hit = blow(peak_g, width_s)
     acc[800 : 800 + len(hit)] += hit
     return to_counts(acc)
 
@@ -112,6 +112,14 @@ def test_who_walks_on_after_a_blow_on_a_ride_takes_it_back():
 def test_a_wide_blow_is_a_kerb_unless_no_road_gives_its_peak(peak_g, found):
     said = run(crash(peak_g=peak_g, width_s=0.12, after="ride"))
     assert any(d.kind == Kind.HEAD_STRIKE for d in said) == found
+
+
+@pytest.mark.parametrize("bent_s", [1.8, 2.4, 3.0])
+@pytest.mark.parametrize("bend_deg", [70, 80, 90])
+def test_a_middling_stumble_is_no_fall_however_deep_the_bow_that_follows(bend_deg, bent_s):
+    found = detect_recording(stumble(4.0, bend_deg, bent_s, width_s=0.09) * SCALE_G, 100, full_scale_g=16)
+    assert found and all(0.9 <= i.features["violence_g"] < 1.15 for i in found), "the case is a middling one"
+    assert all(i.confirmed_at_s is None for i in found)
 
 
 @pytest.mark.parametrize("peak_g", [3.5, 5.0])
@@ -257,6 +265,67 @@ def test_a_high_range_part_publishes_hic_of_the_helmet():
     (incident,) = detect_recording(acc, 400.0, full_scale_g=200.0)
     assert incident.quality == "B"
     assert incident.features["helmet_hic15"] > 0
+
+
+def test_who_lies_motionless_is_told_of_again_as_worse():
+    said = run(crash(peak_g=60.0))
+    first, last = said[0], said[-1]
+    assert (first.severity, last.severity) == (3, 4)
+    assert last.severity_basis == "context" and last.features["still_s"] >= 8
+    assert last.version == first.version + len(said) - 1 and "still for 10 s" in last.reason_en
+
+
+def test_severity_never_falls_from_one_version_to_the_next():
+    case = crash(peak_g=60.0, after_s=40.0)
+    acc = case.counts * SCALE_G
+    acc[case.impact + 2000 : case.impact + 2005] += blow(6.0, 0.05)
+    said = run(Case(to_counts(acc), case.impact))
+    assert len(said[-1].impacts_us) == 2
+    assert [d.severity for d in said] == sorted(d.severity for d in said)
+
+
+@pytest.mark.parametrize("fs_hz, severity", [(100.0, 3), (400.0, 4)])
+def test_a_peak_of_over_100_g_is_serious_also_on_a_slow_part_and_hic_makes_it_critical(fs_hz, severity):
+    case = crash(peak_g=130.0, width_s=0.06, after_s=6.0)
+    acc = case.counts * SCALE_G
+    acc[case.impact - 3 : case.impact + 3] = (
+        130 * np.sin(np.pi * np.arange(1, 7) / 7)[:, None] * [0.6, 0.64, 0.48]
+    )
+    acc = np.repeat(acc, round(fs_hz / 100), axis=0)
+    (incident,) = detect_recording(acc, fs_hz, full_scale_g=200.0)
+    assert incident.severity == severity
+    assert "≥" in incident.reason, "a part below 1 kHz shows a lower bound"
+
+
+def test_a_part_too_slow_to_measure_says_only_that_it_happened():
+    acc = crash(peak_g=22.0, width_s=0.1).counts[::2] * SCALE_G
+    (incident,) = detect_recording(acc, 50.0, full_scale_g=16.0)
+    assert incident.quality == "D"
+    assert " g" not in incident.reason and "Δv" not in incident.reason
+    assert not {"helmet_pla_g", "dv20_mps", "dv50_mps"} & set(incident.features)
+
+
+def test_a_confirmed_crash_whose_rider_rides_on_is_lowered_never_taken_back():
+    """A rider who was down and is brought away at speed has still crashed; the words say what was seen."""
+    case = crash(after_s=4.0)
+    rng = np.random.default_rng(2)
+    acc = np.concatenate([case.counts * SCALE_G, ride(12, rng, 0.3)])
+    speed = np.full(len(acc), 6.0)
+    speed[case.impact + 10 : case.impact + 350] = 0.0
+    (incident,) = detect_recording(acc, 100.0, full_scale_g=16.0, speed_mps=speed)
+    stages = [d.stage for d in incident.versions]
+    assert Stage.CONFIRMED in stages and stages[-1] == Stage.DOWNGRADED and Stage.CANCELLED not in stages
+    assert "rides on at 22 km/h" in incident.reason and "继续骑行" in incident.versions[-1].reason_zh
+
+
+def test_samples_missing_beside_the_blow_make_its_magnitudes_lower_bounds():
+    case = crash(peak_g=11.0, width_s=0.08)
+    counts = np.delete(case.counts, slice(case.impact + 4, case.impact + 8), axis=0)
+    fleet = Fleet()
+    said = feed(fleet, counts[: case.impact + 4], chunk=case.impact + 4)
+    rest = frames([("SF-1", 9, case.impact + 8, counts[case.impact + 4 :])])
+    said += fleet.push(rest, np.array([1]), np.array([case.impact + 8]), 0)
+    assert said and all(d.features["partial"] == 1 and "≥" in d.reason_en for d in said)
 
 
 def test_an_unknown_track_can_be_forgotten():

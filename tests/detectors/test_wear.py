@@ -5,7 +5,7 @@ Verification cases: V23, V39, V40, V41, V42.
 
 import numpy as np
 import pytest
-from motion_cases import SCALE_G, feed, frames, lying, ride, to_counts
+from motion_cases import SCALE_G, crash, feed, frames, lying, ride, to_counts
 
 from core.model import Kind, Stage, Strap, Worn
 from detectors import Fleet, gyro, unworn, wear
@@ -56,7 +56,7 @@ class Helmet:
         return int(self.row["state"][0])
 
     def believed(self, bit):
-        return int(wear.effective(self.row, np.array([bit], np.uint8))[0])
+        return int(wear.effective(self.row, np.array([bit], np.uint8), np.array([False]))[0])
 
 
 def test_putting_on_is_believed_after_three_seconds_and_dated_back():
@@ -177,6 +177,22 @@ def test_v23_a_helmet_that_flies_off_its_rider_is_lost_and_keeps_its_severity():
     said = push(dropped(), lambda seq: YES if seq < 10 else NO, halts)
     assert said and said[0].kind == Kind.HELMET_LOST
     assert said[-1].severity >= 2, "it may have been torn off in a crash"
+
+
+@pytest.mark.parametrize("off_s", [1, 2, 5, 8])
+def test_a_bit_that_loses_the_skin_on_the_road_hides_no_crash(off_s):
+    """The state follows a bit within some 16 s; until then a rider on the road is taken for one."""
+    case = crash(before_s=14.0)
+    said = push(case.counts, lambda seq: NO if 14 - off_s <= seq else YES, lambda _: 6.0 if _ < 14 else 0.0)
+    assert said and said[-1].stage == Stage.CONFIRMED
+    assert all(d.worn == Worn.UNKNOWN for d in said)
+
+
+def test_a_helmet_that_was_taken_off_and_ridden_home_on_the_handlebar_is_not_worn():
+    case = crash(before_s=40.0)
+    assert (
+        push(case.counts, lambda seq: NO if seq >= 10 else YES, lambda seq: 6.0 if seq >= 12 else 0.0) == []
+    )
 
 
 def test_a_helmet_dropped_by_somebody_who_stands_is_nothing():
