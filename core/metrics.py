@@ -81,3 +81,15 @@ NOTIFICATIONS = Counter(
 NOTIFICATIONS_WAITING = Gauge(
     "helmetwatch_notifications_waiting", "Notices a channel has not taken yet", ["channel"]
 )
+
+# Prometheus sees no increase in a series that begins with its first event: what raises an alarm is there before it.
+for _counter, _values in {
+    DELIVERIES: ("taken", "retry", "unreachable", "refused"),
+    CONNECTS: ("new", "resumed"),
+    CONNECT_FAILURES: ("credentials", "client_id", "taken_over", "oversize", "quota", "banned"),
+    HEARTBEATS: ("sent", "failed", "withheld"),
+    RELAY_ERRORS: ("desk", "report", "store"),
+    STORE_WRITES: ("accepted", "partial", "retry", "refused"),
+}.items():
+    for _value in _values:
+        _counter.labels(_value)
