@@ -15,7 +15,7 @@ from alerts.reader import Filter, Reader
 from app.services import config_option, fail, read_config
 from app.stack import print_json
 from core.config import Config, ConfigError
-from core.model import Kind
+from core.model import TELEMETRY, Kind, Reason
 from ingest.codec import HEADER
 from ingest.outbox import Outbox
 from ingest.telemetry import split
@@ -40,7 +40,7 @@ class Account:
     duplicated: int
     """Rows of the store beyond the first of their frame."""
     rejected: int
-    """Messages that the worker counted as unusable and kept for a look."""
+    """Messages that the worker counted as unusable and rows that the store refused, all kept for a look."""
     collisions: int
     missed: list[Crash]
     """Frames with a crash that were acknowledged and never alerted."""
@@ -133,7 +133,9 @@ def account_for(config: Config, ledger: Ledger) -> Account:
         # The journal first: what leaves it while we read is found in the store, not the other way round.
         waiting = list(_waiting(outbox))
         began_us = min((sent_us for _, sent_us in ledger.published.values()), default=0)
-        rejected = [_named(payload) for payload in outbox.rejected_since(began_us)]
+        # A refused sample is no frame: the row of its frame has a fate of its own.
+        refused = [entry for entry in outbox.rejected_since(began_us) if entry[0] != "samples"]
+        rejected = [_named(reason, payload) for _, reason, payload in refused]
         stored = list(store.keys())
         in_store = set(stored)
         alerts = list(_alerts(book, ledger))
@@ -163,8 +165,11 @@ def _waiting(outbox: Outbox) -> Iterator[Key]:
             yield helmet.decode(errors="replace"), int(boot), int(seq)
 
 
-def _named(payload: bytes) -> Key | None:
-    """The frame that a rejected message says it is."""
+def _named(reason: str, payload: bytes) -> Key | None:
+    """The frame that a rejected message says it is, or whose row the store refused."""
+    if reason == Reason.STORE and len(payload) == TELEMETRY.itemsize:
+        row = np.frombuffer(payload, TELEMETRY, 1)[0]
+        return bytes(row["helmet"]).decode(errors="replace"), int(row["boot"]), int(row["seq"])
     if payload[:2] != b"HW" or len(payload) < HEADER.itemsize:
         return None
     header = np.frombuffer(payload, HEADER, 1)[0]

@@ -40,6 +40,9 @@ LEARNED = Counter(
     "helmetwatch_helmets_remembered", "Helmets whose noise, calibration and wear a start knew", ["outcome"]
 )
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
+DETECTIONS_REFUSED = Gauge(
+    "helmetwatch_detections_refused", "Detections and events the desk refused, kept in the journal for a look"
+)
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
 RELAY_ERRORS = Counter(
     "helmetwatch_relay_errors", "Faults of ours that a relay survived and tried again after", ["relay"]

@@ -23,7 +23,9 @@ from core.config import Embedded
 from core.model import TELEMETRY, Detection, Kind, Reason, Rejected, Stage
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
+from ingest.store_relay import _set_aside
 from simulator.ledger import Crash, Key, Ledger, LedgerWriter
+from storage import SAMPLES
 from storage.embedded import EmbeddedStore
 
 NOW_US = time.time_ns() // 1000
@@ -153,6 +155,19 @@ def test_the_command_reads_journal_store_and_book(run: Path) -> None:
     )
     assert done.exit_code == 0
     assert "4 rows still wait for the store" in done.stderr
+
+
+def test_a_row_that_the_store_refused_is_rejected_and_not_lost(run: Path) -> None:
+    with LedgerWriter(run / "ledger.jsonl") as writer:
+        writer.frame("SF-1", 1, 8, NOW_US, NOW_US)
+        writer.acked("SF-1", 1, 8)
+    assert "lost 1, duplicated 0, rejected 1;" in reconciled(run).stdout
+    journal = Journal(run / "j.db")
+    samples = np.zeros(1, SAMPLES)
+    refused = [*_set_aside(telemetry([("SF-1", 1, 8)]), {0: "no"}), *_set_aside(samples, {0: "no"})]
+    journal.commit(Tick(NOW_US), Taken([], [], refused))
+    journal.close()
+    assert "lost 0, duplicated 0, rejected 2;" in reconciled(run).stdout
 
 
 def test_the_command_ends_with_1_and_names_what_is_missing(run: Path) -> None:
