@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.book import Book
+from alerts.channels.limits import Parcel
+from alerts.channels.outcome import Outcome, Result
+from alerts.notices import Notice
+from alerts.outbox import Outbox
 from alerts.reader import Filter, Reader
 from app.cli import main
 from app.reconcile import Account, reconcile
@@ -155,6 +159,29 @@ def test_the_command_reads_journal_store_and_book(run: Path) -> None:
     )
     assert done.exit_code == 0
     assert "4 rows still wait for the store" in done.stderr
+
+
+@given(st.lists(st.sampled_from(["delivered", "waiting", "failed"]), max_size=6))
+def test_a_collision_was_told_where_a_channel_took_a_notice_about_it(states: list[str]) -> None:
+    told = {state: states.count(state) for state in ("delivered", "waiting", "failed")}
+    account = reconcile(ledger([CRASH]), KEYS, [alert("a") | {"told": told}, alert("b", helmet="SF-2")])
+    assert account.told == ("delivered" in states) and account.notices == told
+    assert reconcile(ledger([CRASH]), KEYS, [alert("a")]).told == 0
+
+
+def test_the_command_says_what_channels_made_of_it(run: Path) -> None:
+    notices = [
+        Notice(name, "", "desk phones", "test", "open", 2, NOW_US, "fall") for name in ("n1", "n2", "n3")
+    ]
+    (found,) = Reader(run / "a.db").alerts(Filter(), 10, None)[0]
+    outbox = Outbox(run / "a.db")
+    notices = [replace(notice, alert=found.id) for notice in notices]
+    outbox.put(notices, NOW_US)
+    for notice, result in zip(notices, (Result.DELIVERED, Result.REFUSED), strict=False):
+        outbox.record(Parcel(notice, (notice,)), Outcome(result), NOW_US, 0)
+    outbox.close()
+    lines = reconciled(run).stdout.splitlines()
+    assert lines[1:] == ["channels: of 1 collisions 1 told; notices: 1 delivered, 1 waiting, 1 failed"]
 
 
 def test_a_row_that_the_store_refused_is_rejected_and_not_lost(run: Path) -> None:

@@ -28,6 +28,19 @@ def test_flat_noise_is_called_flat_and_growth_of_its_own_size_is_not() -> None:
     assert not any(trend(t, 200 + 2 * t + rng.normal(0, 1, 600)).flat for _ in range(50))
 
 
+@given(st.floats(-1e12, 1e12), st.integers(8, 800), st.floats(0.1, 100))
+def test_what_never_changes_is_flat_whatever_its_sums_are_rounded_to(
+    value: float, n: int, hours: float
+) -> None:
+    found = trend(np.linspace(1, 1 + hours, n), np.full(n, value))
+    assert found.flat and not found.grows
+
+
+def test_only_what_goes_up_grows() -> None:
+    t = np.linspace(0, 1, 100)
+    assert trend(t, 200 + 2 * t).grows and not trend(t, 200 - 2 * t).grows and not trend(t, 200 - 2 * t).flat
+
+
 def test_steps_that_come_and_go_widen_the_interval() -> None:
     """Memory holds its level for minutes: the usual standard error takes such a series for much better known."""
     rng = np.random.default_rng(2)
