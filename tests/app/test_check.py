@@ -1,6 +1,7 @@
 """`helmetwatch check` against real brokers, a real store and the shipped mosquitto settings."""
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -284,7 +285,9 @@ def test_a_probe_leaves_no_session_behind(mosquitto: Callable[..., Mosquitto], p
     assert (facts.protocol, facts.session_kept, facts.returned) == (protocol, True, AWAY_MESSAGES)
     broker.stop()  # writes its sessions down
     stored = (broker.config.parent / "mosquitto.db").read_bytes()
-    assert b"helmetwatch-check" not in stored
+    # The mark names its sender.
+    assert len(re.findall(rb"helmetwatch-check-[0-9a-f]{8}", stored)) == 1
+    assert b"-sender" in stored
 
 
 def test_a_missing_or_short_token_and_a_public_one_are_told(
