@@ -42,8 +42,9 @@ _COLOUR = {"ok": "green", "warning": "yellow", "error": "red"}
 def check(config_path: Path | None, as_json: bool) -> None:
     """Look at the configuration and everything it names, and say what to do about what is wrong.
 
-    Nothing is changed; the broker gets a few test messages that only this command reads. Exit code 0: all well,
-    or warnings only; 1: something has to be mended.
+    Nothing is changed; the broker gets a few test messages that only this command reads, and keeps one, by which a
+    later check sees whether what it keeps outlives a restart. Exit code 0: all well, or warnings only; 1: something has
+    to be mended.
     """
     findings = list(examine(config_path, SystemClock().now_us()))
     worst: Level = "ok"
@@ -73,7 +74,7 @@ def examine(config_path: Path | None, now_us: int) -> Iterator[Finding]:
     yield from _token(config)
     yield from _disk(config)
     yield from _store(config)
-    yield from broker_findings(config)
+    yield from broker_findings(config, now_us)
     yield from _desk(config, now_us)
     yield from desk_findings(config)
 

@@ -26,12 +26,12 @@ class Finding:
     """What to do about it; empty where all is well."""
 
 
-def broker_findings(config: Config) -> Iterator[Finding]:
+def broker_findings(config: Config, now_us: int) -> Iterator[Finding]:
     """Tries the broker out with the worker's credentials, and judges what it does."""
     mqtt = config.ingest.mqtt
     where = f"{mqtt.host}:{mqtt.port}"
     try:
-        facts = probe(mqtt)
+        facts = probe(mqtt, now_us)
     except ConfigError as error:
         yield Finding("broker", "error", str(error), "mend ingest.mqtt.password_file")
         return
@@ -59,7 +59,7 @@ def judge(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
     """What to think of a broker that let us in."""
     yield from _broker_version(facts)
     yield from _broker_drops(facts, config)
-    yield from _broker_keeps(facts)
+    yield from _broker_keeps(facts, config)
     yield from _broker_limits(facts, config)
 
 
@@ -96,7 +96,7 @@ def _broker_drops(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
         )
 
 
-def _broker_keeps(facts: BrokerFacts) -> Iterator[Finding]:
+def _broker_keeps(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
     if facts.denied:
         yield Finding(
             "broker",
@@ -129,8 +129,36 @@ def _broker_keeps(facts: BrokerFacts) -> Iterator[Finding]:
         yield Finding(
             "broker",
             "ok",
-            f"all {AWAY_MESSAGES} messages sent while we were away came back; that they outlive "
-            f"a restart of the broker cannot be seen from here ({_SETTINGS}: persistence)",
+            f"all {AWAY_MESSAGES} messages sent while we were away came back",
+        )
+        yield from _broker_persists(facts, config)
+
+
+def _broker_persists(facts: BrokerFacts, config: Config) -> Iterator[Finding]:
+    """Whether all that outlives a restart of the broker: seen by a mark that did, and only by that."""
+    if facts.outlived:
+        yield Finding("broker", "ok", "what the broker keeps has outlived a restart of it")
+    elif not config.ingest.mqtt.watch_drops:
+        yield Finding(
+            "broker",
+            "ok",
+            "whether what the broker keeps outlives a restart of it cannot be seen without $SYS",
+        )
+    elif facts.uptime_s is None:
+        yield Finding(
+            "broker",
+            "warning",
+            "whether what the broker keeps outlives a restart of it cannot be seen: it does not tell its uptime",
+            f"let the worker read $SYS/broker/uptime (deploy/mosquitto.acl), and set persistence; {_SETTINGS}",
+        )
+    else:
+        seen = "has not been seen yet" if facts.marked_us is None else "cannot be seen before it is restarted"
+        yield Finding(
+            "broker",
+            "warning",
+            f"whether what the broker keeps outlives a restart of it {seen}",
+            "a mark is left there: restart the broker once and check again a minute later; if this line comes again "
+            f"then, it forgets everything: set persistence; {_SETTINGS}",
         )
 
 

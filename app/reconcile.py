@@ -15,7 +15,7 @@ from alerts.reader import Filter, Reader
 from app.services import config_option, fail, read_config
 from app.stack import print_json
 from core.config import Config, ConfigError
-from core.model import Kind
+from core.model import TELEMETRY, Kind, Reason
 from ingest.codec import HEADER
 from ingest.outbox import Outbox
 from ingest.telemetry import split
@@ -40,7 +40,7 @@ class Account:
     duplicated: int
     """Rows of the store beyond the first of their frame."""
     rejected: int
-    """Messages that the worker counted as unusable and kept for a look."""
+    """Messages that the worker counted as unusable and rows that the store refused, all kept for a look."""
     collisions: int
     missed: list[Crash]
     """Frames with a crash that were acknowledged and never alerted."""
@@ -54,6 +54,10 @@ class Account:
     """Rows still in the journal, which the store has not taken yet."""
     undelivered: int = 0
     """Detections and events still in the journal, which the desk has not taken yet."""
+    told: int = 0
+    """Alerted collisions about which a channel took at least one notice."""
+    notices: dict[str, int] = field(default_factory=dict)
+    """Notices about the alerts of the run: `delivered` (the channel took it), `waiting`, `failed`."""
 
     @property
     def kept(self) -> bool:
@@ -71,6 +75,11 @@ class Account:
             f"false {len(self.false)}; latency {latency}"
         )
 
+    def by_channels(self) -> str:
+        """What channels made of the alerts, in one line."""
+        said = ", ".join(f"{count} {state}" for state, count in self.notices.items())
+        return f"channels: of {self.collisions} collisions {self.told} told; notices: {said or 'none'}"
+
 
 def reconcile(
     ledger: Ledger, stored: Iterable[Key], alerts: list[dict[str, Any]], rejected: Iterable[Key | None] = ()
@@ -79,13 +88,14 @@ def reconcile(
 
     A crash counts where the broker acknowledged the frame that holds it and a good detector must alert
     (expected alert or cancel); alerts of any state count as alerted. `rejected` has an entry for each rejected
-    message, None where it names no frame.
+    message, None where it names no frame. An alert's `told`, where it has one, counts the notices about it.
     """
     wanted = [c for c in ledger.crashes if c.expected != "none"]
     due = [c for c in wanted if (c.helmet, c.boot, c.seq) in ledger.acked]
     rows = Counter(key for key in stored if key in ledger.acked)
     refused = list(rejected)
-    repeated, false, alerted = [], [], set[Crash]()
+    repeated, false, alerted, told = [], [], set[Crash](), set[Crash]()
+    notices = Counter[str]()
     for alert in alerts:
         belongs = {crash for crash in wanted if _belongs(alert, crash)}
         answer = alert["kind"] == Kind.SOS and any(_answered(crash, alert) for crash in alerted)
@@ -94,6 +104,9 @@ def reconcile(
         elif belongs <= alerted and not answer:
             repeated.append(alert["id"])
         alerted |= belongs
+        notices.update(alert.get("told", {}))
+        if alert.get("told", {}).get("delivered"):
+            told |= belongs
     return Account(
         acknowledged=len(ledger.acked),
         lost=sorted(ledger.acked - rows.keys() - set(refused)),
@@ -103,6 +116,8 @@ def reconcile(
         missed=[crash for crash in due if crash not in alerted],
         repeated=repeated,
         false=false,
+        told=len(told.intersection(due)),
+        notices=dict(notices),
     )
 
 
@@ -133,7 +148,9 @@ def account_for(config: Config, ledger: Ledger) -> Account:
         # The journal first: what leaves it while we read is found in the store, not the other way round.
         waiting = list(_waiting(outbox))
         began_us = min((sent_us for _, sent_us in ledger.published.values()), default=0)
-        rejected = [_named(payload) for payload in outbox.rejected_since(began_us)]
+        # A refused sample is no frame: the row of its frame has a fate of its own.
+        refused = [entry for entry in outbox.rejected_since(began_us) if entry[0] != "samples"]
+        rejected = [_named(reason, payload) for _, reason, payload in refused]
         stored = list(store.keys())
         in_store = set(stored)
         alerts = list(_alerts(book, ledger))
@@ -163,8 +180,11 @@ def _waiting(outbox: Outbox) -> Iterator[Key]:
             yield helmet.decode(errors="replace"), int(boot), int(seq)
 
 
-def _named(payload: bytes) -> Key | None:
-    """The frame that a rejected message says it is."""
+def _named(reason: str, payload: bytes) -> Key | None:
+    """The frame that a rejected message says it is, or whose row the store refused."""
+    if reason == Reason.STORE and len(payload) == TELEMETRY.itemsize:
+        row = np.frombuffer(payload, TELEMETRY, 1)[0]
+        return bytes(row["helmet"]).decode(errors="replace"), int(row["boot"]), int(row["seq"])
     if payload[:2] != b"HW" or len(payload) < HEADER.itemsize:
         return None
     header = np.frombuffer(payload, HEADER, 1)[0]
@@ -172,7 +192,10 @@ def _named(payload: bytes) -> Key | None:
 
 
 def _alerts(book: Reader, ledger: Ledger) -> Iterator[dict[str, Any]]:
-    """The alerts of the ledger's helmets and time, oldest first; `frame_seq` is the first version's."""
+    """The alerts of the ledger's helmets and time, oldest first; `frame_seq` is the first version's.
+
+    `told` is what the book says of the notices about each: it writes down that a channel took one after its answer.
+    """
     helmets = {helmet for helmet, _, _ in ledger.published}
     began_us = min((t0_us for t0_us, _ in ledger.published.values()), default=0) - _BEFORE_US
     found, before = [], None
@@ -181,10 +204,11 @@ def _alerts(book: Reader, ledger: Ledger) -> Iterator[dict[str, Any]]:
         found += [alert for alert in page if alert.helmet in helmets and alert.occurred_us >= began_us]
         if before is None:
             break
+    told = book.told([alert.id for alert in found])
     for alert in reversed(found):
         versions = book.detail(alert.id).detections
         first = {"frame_seq": versions[0]["seq"]} if versions else {}
-        yield asdict(alert) | first
+        yield asdict(alert) | first | {"told": told[alert.id]}
 
 
 def _latency_ms(ledger: Ledger, alerts: list[dict[str, Any]], scale: float) -> list[float]:
@@ -208,11 +232,14 @@ def _latency_ms(ledger: Ledger, alerts: list[dict[str, Any]], scale: float) -> l
 def command(ledger_path: Path, as_json: bool, config_path: Path | None) -> None:
     """Hold a simulated run's ledger against journal, telemetry store and alert book, in one line.
 
-    Exit code 1 where a frame that the broker acknowledged is lost, or a collision was not alerted. The last decision
-    about a crash is due 10 s after it: wait so long after the run.
+    A second line says about how many of the collisions a channel took a notice, where channels are configured: an alert
+    that was cancelled or acknowledged in time calls nobody. Exit code 1 where a frame that the broker acknowledged is
+    lost, or a collision was not alerted. The last decision about a crash is due 10 s after it: wait so long after the
+    run.
     """
     try:
-        account = account_for(read_config(config_path), read_ledger(ledger_path))
+        config = read_config(config_path)
+        account = account_for(config, read_ledger(ledger_path))
     except ConfigError as error:
         raise fail(*error.faults) from None
     except ValueError as error:
@@ -223,6 +250,8 @@ def command(ledger_path: Path, as_json: bool, config_path: Path | None) -> None:
         print_json(asdict(account) | {"kept": account.kept})
     else:
         click.echo(account)
+        if config.alerts.channels or any(account.notices.values()):
+            click.echo(account.by_channels())
         _explain(account)
     if not account.kept:
         raise SystemExit(1)

@@ -49,8 +49,8 @@ def soak(minutes: float, helmets: int, crashes_per_hour: float, out: Path) -> No
 
     Writes soak.csv (a line for each half minute, the largest of six samples), soak.json and soak.png to --out and
     prints the ledger line. Somebody at the desk takes each alert after 10 s and resolves it 30 s later. The first
-    sixth of the run, at most 10 minutes, is not part of the trends. Exit code 1 where anything acknowledged was lost
-    or a collision not alerted.
+    sixth of the run, at most 10 minutes, is not part of the trends. Exit code 1 where anything acknowledged was lost,
+    a collision was not alerted, or anything grows: its slope is above zero, with its whole 95 % interval.
     """
     console = Console(stderr=True)
     try:
@@ -93,7 +93,10 @@ def soak(minutes: float, helmets: int, crashes_per_hour: float, out: Path) -> No
         click.echo(
             f"{name}: {row['slope']:+g} an hour ({row['low']:g} to {row['high']:g}), max {row['max']:g}"
         )
-    raise SystemExit(code)
+    growing = [name for name, found in trends.items() if found.grows]
+    if growing:
+        click.echo(f"grows: {', '.join(growing)}")
+    raise SystemExit(code or bool(growing))
 
 
 def ride(stack: Stack, helmets: int, seconds: float, crashes_per_h: float) -> list[Sample]:
@@ -165,7 +168,7 @@ def _reconcile(stack: Stack) -> tuple[int, str]:
     )
     if not done.stdout:
         raise StackError(f"the run cannot be reconciled:\n{done.stderr[-1000:]}")
-    return done.returncode, done.stdout.strip()
+    return done.returncode, done.stdout.splitlines()[0]
 
 
 def plot(path: Path, lines: list[Sample], trends: dict[str, Trend], begins_s: float) -> None:

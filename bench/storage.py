@@ -8,6 +8,7 @@ import gzip
 import json
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,8 @@ from rich.table import Table
 from bench.victoria import Victoria
 from core import config
 from core.model import TELEMETRY
+from ingest.journal import Journal, Taken, Tick
+from ingest.store_relay import StoreRelay
 from storage import Store, open_store
 from storage.lines import lines
 
@@ -30,6 +33,8 @@ Rows = npt.NDArray[np.void]
 _HELMETS = 5_000
 _SECONDS = 12
 _BATCH = config.Storage().batch_rows
+_TURN = 1_500
+"""Rows of one turn of the worker's loop: 30,000 a second."""
 _ZIP_LEVELS = (1, 9)
 """Ours, and that of the client library's own zipping."""
 
@@ -50,6 +55,10 @@ def fleet(first_s: int) -> Rows:
     return rows
 
 
+def _in_batches(work: Callable[[Rows], int]) -> Callable[[Rows], int]:
+    return lambda rows: sum(work(rows[at : at + _BATCH]) for at in range(0, len(rows), _BATCH))
+
+
 def _stored(store: Store) -> Callable[[Rows], int]:
     def write(batch: Rows) -> int:
         outcome = store.write(batch)
@@ -57,7 +66,7 @@ def _stored(store: Store) -> Callable[[Rows], int]:
             raise click.ClickException(f"not stored: {outcome.reason}")
         return 0
 
-    return write
+    return _in_batches(write)
 
 
 def _text(batch: Rows) -> int:
@@ -66,6 +75,35 @@ def _text(batch: Rows) -> int:
 
 def _zipped(level: int) -> Callable[[Rows], int]:
     return lambda batch: len(gzip.compress("\n".join(lines(batch)).encode(), level))
+
+
+def _relayed(folder: Path) -> Callable[[Rows], int]:
+    """All the way of a row in a worker: into the journal in turns, by the relay to the embedded store, struck off."""
+    settings = config.Storage(embedded=config.Embedded(path=str(folder / "relayed.db")))
+
+    def work(rows: Rows) -> int:
+        struck: deque[int] = deque()
+        journal = Journal(folder / "journal.db")
+        relay = StoreRelay(
+            lambda: open_store(settings), journal.path, _BATCH, lambda ids, _: struck.extend(ids)
+        )
+        relay.start()
+        for at in range(0, len(rows), _TURN):
+            journal.commit(Tick(0, telemetry=[rows[at : at + _TURN]]), _taken(struck))
+            relay.wake(_TURN)
+        while journal.rows_waiting:
+            time.sleep(0.01)
+            journal.commit(Tick(0), _taken(struck))
+        relay.leave()
+        relay.join(10)
+        journal.close()
+        return 0
+
+    return work
+
+
+def _taken(struck: deque[int]) -> Taken:
+    return Taken([], [struck.popleft() for _ in range(len(struck))])
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
@@ -80,9 +118,12 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
         remote = open_store(config.Storage(kind="influxdb", influxdb=influx))
         ways: dict[str, Callable[[Rows], int]] = {
             "embedded, synced to disk": _stored(embedded),
-            "lines built": _text,
-            **{f"lines built and zipped, level {level}": _zipped(level) for level in _ZIP_LEVELS},
+            "lines built": _in_batches(_text),
+            **{
+                f"lines built and zipped, level {level}": _in_batches(_zipped(level)) for level in _ZIP_LEVELS
+            },
             "lines built, zipped and sent to VictoriaMetrics": _stored(remote),
+            "journal, relay and embedded store": _relayed(folder),
         }
         taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
         size = dict.fromkeys(ways, 0.0)
@@ -91,7 +132,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
                 rows = fleet(number * _SECONDS)
                 for way, work in ways.items():
                     cpu, clock = time.process_time(), time.perf_counter()
-                    size[way] = sum(work(rows[at : at + _BATCH]) for at in range(0, len(rows), _BATCH))
+                    size[way] = work(rows)
                     took = time.process_time() - cpu, time.perf_counter() - clock
                     taken[way].append((len(rows) / took[0], len(rows) / took[1]))
             embedded.close()

@@ -18,6 +18,11 @@ class Trend(NamedTuple):
         """Whether the interval holds zero."""
         return self.low <= 0 <= self.high
 
+    @property
+    def grows(self) -> bool:
+        """Whether the whole interval is above zero."""
+        return self.low > 0
+
 
 def trend(t: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Trend:
     """Least squares, with the standard error of Newey and West (Econometrica 55, 1987).
@@ -33,6 +38,8 @@ def trend(t: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Trend:
         raise ValueError(f"a trend needs 8 samples, there are {n}")
     x = t - t.mean()
     spread = float(x @ x)
+    # Less than the rounding of these sums is no slope: the mean of equal values may differ from them.
+    rounding = float(np.abs(x) @ np.abs(values)) * n * np.finfo(np.float64).eps / spread
     slope = float(x @ values) / spread
     score = x * (values - values.mean() - slope * x)
     lags = max(round(4 * (n / 100) ** (2 / 9)), n // 10)
@@ -42,4 +49,5 @@ def trend(t: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Trend:
     error = np.sqrt(max(variance, 0.0) * n / (n - 2)) / spread
     share = lags / n
     width = float((1.96 + 2.9694 * share + 0.4160 * share**2 - 0.5324 * share**3) * error)
+    width = max(width, rounding)
     return Trend(slope, slope - width, slope + width)

@@ -71,7 +71,7 @@ class Journal(Section):
     raw_s: Annotated[float, Field(ge=15, le=300)] = 30.0
     """Seconds of raw frames kept, so that a restart resumes every open incident exactly."""
     max_mb: Annotated[int, Field(ge=16)] = 2048
-    """Most telemetry waiting for the store; beyond it the oldest goes, counted, never a detection."""
+    """Most telemetry waiting for the store; beyond it the oldest goes, raw samples last, counted, never a detection."""
 
 
 class Ingest(Section):

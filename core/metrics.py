@@ -40,6 +40,9 @@ LEARNED = Counter(
     "helmetwatch_helmets_remembered", "Helmets whose noise, calibration and wear a start knew", ["outcome"]
 )
 UNDELIVERED = Gauge("helmetwatch_detections_undelivered", "Detections and events the desk has not taken yet")
+DETECTIONS_REFUSED = Gauge(
+    "helmetwatch_detections_refused", "Detections and events the desk refused, kept in the journal for a look"
+)
 DELIVERIES = Counter("helmetwatch_desk_deliveries", "Tries to hand detections to the desk", ["outcome"])
 RELAY_ERRORS = Counter(
     "helmetwatch_relay_errors", "Faults of ours that a relay survived and tried again after", ["relay"]
@@ -81,3 +84,15 @@ NOTIFICATIONS = Counter(
 NOTIFICATIONS_WAITING = Gauge(
     "helmetwatch_notifications_waiting", "Notices a channel has not taken yet", ["channel"]
 )
+
+# Prometheus sees no increase in a series that begins with its first event: what raises an alarm is there before it.
+for _counter, _values in {
+    DELIVERIES: ("taken", "retry", "unreachable", "refused"),
+    CONNECTS: ("new", "resumed"),
+    CONNECT_FAILURES: ("credentials", "client_id", "taken_over", "oversize", "quota", "banned"),
+    HEARTBEATS: ("sent", "failed", "withheld"),
+    RELAY_ERRORS: ("desk", "report", "store"),
+    STORE_WRITES: ("accepted", "partial", "retry", "refused"),
+}.items():
+    for _value in _values:
+        _counter.labels(_value)

@@ -183,6 +183,8 @@ class Reason(StrEnum):
     VALUE = "value"
     JSON = "json"
     FUTURE = "future"
+    STORE = "store"
+    """No message but a row of ours: the telemetry store will never take it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,19 +23,29 @@ from core import metrics
 from core.model import Detection, HelmetEvent, Rejected
 from detectors.burst import Held
 from ingest import held, journal_file, learned
+from ingest.backlog import Backlog, Block
 from ingest.codec import Message
 from ingest.held import Burst
 from ingest.journal_file import JournalError, note_damage, sound
+from ingest.telemetry import begins_sample
 
 log = structlog.get_logger()
 
 _DAY_US = 86_400_000_000
 _REJECTED_KEPT = 10_000
+_REFUSED_KEPT = 10_000
+_FULL_AGAIN_US = 60_000_000
+"""How often at most the log says that the journal is full."""
 _HEAD = struct.Struct("<qHI")
 _STRUCK_OFF = """
 UPDATE outbox SET state = ?1, body = iif(?1 = 'taken', '', body), crc = iif(?1 = 'taken', 0, crc) WHERE id = ?2
 """
 """The desk keeps what it took; what it refused stays here whole, for a look."""
+_REFUSED_TOO_MANY = """
+DELETE FROM outbox WHERE state = 'refused'
+AND id <= (SELECT id FROM outbox WHERE state = 'refused' ORDER BY id DESC LIMIT 1 OFFSET ?)
+"""
+_REFUSED = "SELECT count(*) FROM outbox WHERE state = 'refused'"
 
 _DETECTION = TypeAdapter(Detection)
 _EVENT = TypeAdapter(HelmetEvent)
@@ -82,6 +92,8 @@ class Taken(NamedTuple):
 
     outbox: list[tuple[Literal["taken", "refused"], int]]
     telemetry: list[int]
+    refused: Sequence[tuple[Message, Rejected]] = ()
+    """Rows of these blocks that the store will never take, each in a message's place."""
 
 
 class Journal:
@@ -95,24 +107,23 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._raw_us = int(raw_s * 1e6)
-        self._max_bytes = max_mb << 20
         self._lock = journal_file.lock(path)
         try:
             self._db = journal_file.open_file(path)
         except JournalError:
             os.close(self._lock)
             raise
-        # Telemetry waiting, oldest first: (id, bytes, rows), so that the bound costs no query.
-        self._blocks: dict[int, tuple[int, int]] = {
-            i: (size, rows)
-            for i, size, rows in self._db.execute("SELECT id, length(block), rows FROM telemetry ORDER BY id")
-        }
-        self._waiting_bytes = sum(size for size, _ in self._blocks.values())
-        self._waiting_rows = sum(rows for _, rows in self._blocks.values())
+        self._backlog = Backlog(max_mb << 20)
+        waiting = self._db.execute(
+            "SELECT id, length(block), rows, substr(block, 1, 8) FROM telemetry ORDER BY id"
+        )
+        self._backlog.add({i: Block(size, rows, begins_sample(head)) for i, size, rows, head in waiting})
+        self._dropped_rows, self._said_full_us = 0, 0
+        metrics.DETECTIONS_REFUSED.set(self._db.execute(_REFUSED).fetchone()[0])
 
     def commit(self, tick: Tick, taken: Taken) -> None:
         """Makes a tick durable. Raises `sqlite3.Error` with nothing of it written."""
-        blocks: dict[int, tuple[int, int]] = {}
+        blocks: dict[int, Block] = {}
         with self._transaction() as db:
             if tick.raw:
                 packed = _pack(tick.raw)
@@ -122,14 +133,13 @@ class Journal:
                 )
                 if tick.numbers:
                     self._note_numbers(tick, cursor.lastrowid or 0)
-            if tick.telemetry:
-                rows = np.concatenate(tick.telemetry)
+            for rows in _by_kind(tick.telemetry):
                 block = rows.tobytes()
                 cursor = db.execute(
                     "INSERT INTO telemetry (rows, block, crc) VALUES (?, ?, ?)",
                     (len(rows), block, zlib.crc32(block)),
                 )
-                blocks[cursor.lastrowid or 0] = (len(block), len(rows))
+                blocks[cursor.lastrowid or 0] = Block(len(block), len(rows), begins_sample(block))
             if tick.held or tick.released or tick.withheld:
                 held.write(db, tick.now_us, tick.held, tick.released, tick.withheld)
             posts = [(d.key, "detection", _DETECTION.dump_json(d).decode()) for d in tick.detections] + [
@@ -141,10 +151,10 @@ class Journal:
                 "WHERE NOT EXISTS (SELECT 1 FROM held WHERE key = ?1)",
                 [(key, kind, body, zlib.crc32(body.encode()), tick.now_us) for key, kind, body in posts],
             )
-            if tick.rejected:
+            if rejected := [*tick.rejected, *taken.refused]:
                 db.executemany(
                     "INSERT INTO rejected (at_us, topic, reason, detail, payload) VALUES (?, ?, ?, ?, ?)",
-                    [(tick.now_us, r.topic, r.reason, r.detail, m.payload[:4096]) for m, r in tick.rejected],
+                    [(tick.now_us, r.topic, r.reason, r.detail, m.payload[:4096]) for m, r in rejected],
                 )
                 db.execute(
                     "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?", (_REJECTED_KEPT,)
@@ -154,19 +164,27 @@ class Journal:
             if taken.outbox:
                 # The key of what the desk has stays for a day, so that a repeated frame cannot send it again.
                 db.execute("DELETE FROM outbox WHERE state = 'taken' AND at_us < ?", (tick.now_us - _DAY_US,))
-            gone = self._excess(blocks)
+            refused = None
+            if any(state == "refused" for state, _ in taken.outbox):
+                db.execute(_REFUSED_TOO_MANY, (_REFUSED_KEPT,))
+                refused = db.execute(_REFUSED).fetchone()[0]
+            gone = self._backlog.excess(blocks)
             db.executemany("DELETE FROM telemetry WHERE id = ?", [(i,) for i in [*taken.telemetry, *gone]])
+        if refused is not None:
+            metrics.DETECTIONS_REFUSED.set(refused)
         for i in taken.telemetry:
-            self._strike_off(i)
-        for i in gone:
-            lost = self._strike_off(i)
-            metrics.ROWS_DROPPED.inc(lost)
-            log.warning("journal.full", telemetry_rows_dropped=lost)
-        for i, (size, count) in blocks.items():
-            self._blocks[i] = size, count
-            self._waiting_bytes += size
-            self._waiting_rows += count
-        metrics.ROWS_WAITING.set(self._waiting_rows)
+            self._backlog.strike_off(i)
+        self._announce(sum(map(self._backlog.strike_off, gone)), tick.now_us)
+        self._backlog.add(blocks)
+        metrics.ROWS_WAITING.set(self._backlog.rows)
+
+    def _announce(self, dropped: int, now_us: int) -> None:
+        """Counts rows that went because the journal is full; a full journal drops some in every turn."""
+        metrics.ROWS_DROPPED.inc(dropped)
+        self._dropped_rows += dropped
+        if self._dropped_rows and abs(now_us - self._said_full_us) >= _FULL_AGAIN_US:
+            log.warning("journal.full", telemetry_rows_dropped=self._dropped_rows)
+            self._dropped_rows, self._said_full_us = 0, now_us
 
     def _note_numbers(self, tick: Tick, raw: int) -> None:
         """Notes which frames were seen, and lets go of raw frames that are old and covered by an older note.
@@ -185,28 +203,10 @@ class Journal:
             self._db.execute("DELETE FROM numbers WHERE id < ?", (covered[0],))
             self._db.execute("DELETE FROM raw WHERE id <= ?", (covered[1],))
 
-    def _strike_off(self, block: int) -> int:
-        """Stops counting a block as waiting; how many rows it had, 0 where it was struck off before."""
-        size, rows = self._blocks.pop(block, (0, 0))
-        self._waiting_bytes -= size
-        self._waiting_rows -= rows
-        return rows
-
-    def _excess(self, new: dict[int, tuple[int, int]]) -> list[int]:
-        """The oldest waiting blocks that must go to keep the bound."""
-        over = self._waiting_bytes + sum(size for size, _ in new.values()) - self._max_bytes
-        gone = []
-        for i, (size, _) in self._blocks.items():
-            if over <= 0:
-                break
-            gone.append(i)
-            over -= size
-        return gone
-
     @property
     def rows_waiting(self) -> int:
         """Telemetry rows that the store has not taken yet."""
-        return self._waiting_rows
+        return self._backlog.rows
 
     def numbers(self) -> bytes:
         """Which frames were seen before those of `raw`; empty where nothing was noted or the note is damaged."""
@@ -261,6 +261,13 @@ class Journal:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _by_kind(parts: list[npt.NDArray[np.void]]) -> Iterator[npt.NDArray[np.void]]:
+    """Telemetry rows as one block and raw samples as another: a full journal gives up samples last."""
+    for samples in (False, True):
+        if kind := [rows for rows in parts if len(rows) and begins_sample(rows[:1].tobytes()) is samples]:
+            yield np.concatenate(kind)
 
 
 def _pack(messages: list[Message]) -> bytes:

@@ -1,7 +1,8 @@
 """The journal's file: one worker each, and opened whatever state a crash or a bad disk left it in.
 
 A start always goes on. A damaged file is set aside and kept, what can still be read of it goes into a new one,
-detections first, and what cannot is counted.
+detections first, and what cannot is counted. The new one takes the journal's name when it is complete and not before:
+a start that is killed amid this is done again by the next.
 """
 
 import contextlib
@@ -17,50 +18,11 @@ from typing import NamedTuple
 import structlog
 
 from core import metrics
+from ingest.journal_salvage import PAGE, salvage
+from ingest.journal_tables import SCHEMA, schema
 
 log = structlog.get_logger()
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS raw (
-    id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
-);
-CREATE TABLE IF NOT EXISTS telemetry (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
-);
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, body TEXT NOT NULL,
-    at_us INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', crc INTEGER
-);
-CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (id) WHERE state = 'waiting';
-CREATE TABLE IF NOT EXISTS rejected (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL, payload BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS numbers (
-    id INTEGER PRIMARY KEY, now_us INTEGER NOT NULL, raw INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
-);
-CREATE TABLE IF NOT EXISTS held (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at_us INTEGER NOT NULL, body TEXT NOT NULL,
-    crc INTEGER
-);
-CREATE INDEX IF NOT EXISTS held_no_more ON held (at_us) WHERE body = '';
-CREATE TABLE IF NOT EXISTS learned (
-    id INTEGER PRIMARY KEY, helmet TEXT NOT NULL UNIQUE, at_us INTEGER NOT NULL, block BLOB NOT NULL, crc INTEGER
-);
-CREATE INDEX IF NOT EXISTS outbox_taken ON outbox (at_us) WHERE state = 'taken';
-"""
-_COLUMNS = {
-    "outbox": "id, key, kind, body, at_us, state, crc",
-    "held": "id, key, at_us, body, crc",
-    "raw": "id, now_us, block, crc",
-    "numbers": "id, now_us, raw, block, crc",
-    "telemetry": "id, rows, block, crc",
-    "learned": "id, helmet, at_us, block, crc",
-    "rejected": "id, at_us, topic, reason, detail, payload",
-}
-"""In the order in which they are saved: what speaks of crashes first."""
-_WITH_HOLES = ("held", "learned")
-"""Tables out of whose middle rows are taken: a missing number says nothing."""
 _REPAIR_STATES = """
 UPDATE outbox SET state = iif(body = '', 'taken', 'waiting') WHERE state NOT IN ('waiting', 'taken', 'refused')
 """
@@ -75,11 +37,9 @@ _SURROUNDINGS = {
     sqlite3.SQLITE_PERM,
 }
 """Errors that speak of disk and rights; the file itself may be sound and must stay where it is."""
-_PYTHON = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""SQLite's own messages name what a flipped bit made of a name."""
+_NEW = ".new"
+"""Ends the name of a new journal that is not complete; the rest is what the damaged one is called by then."""
 _CHECKPOINT = "PRAGMA wal_autocheckpoint = 1000"
-_PAGE = 4096
 _WAL_HEAD, _FRAME_HEAD = 32, 24
 """Sizes in bytes (SQLite file format, section 4)."""
 
@@ -137,6 +97,8 @@ def open_file(path: Path) -> sqlite3.Connection:
     Raises `JournalError` where disk or rights forbid it.
     """
     try:
+        for unfinished in path.parent.glob(f"{path.name}.broken-*{_NEW}"):
+            _begin_anew(path, unfinished, "an earlier start found damage and was killed")
         tail = _read_wal(_beside(path, "-wal"))
         try:
             db = _connect(path)
@@ -145,7 +107,12 @@ def open_file(path: Path) -> sqlite3.Connection:
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if isinstance(error, sqlite3.Error) and (not is_damage(error) or not os.access(path, os.W_OK)):
                 raise
-            return _begin_anew(path, str(error))
+            new = _beside(_broken_name(path), _NEW)
+            new.touch(mode=0o600)
+            _begin_anew(path, new, str(error))
+            db = _connect(path)
+            db.execute(_CHECKPOINT)
+            return db
     except (OSError, sqlite3.Error) as error:
         raise JournalError(
             f"the journal {path} cannot be opened: {error} (is the disk full? may this user write there?)"
@@ -154,7 +121,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
-    if 0 < path.stat().st_size < _PAGE:
+    if 0 < path.stat().st_size < PAGE:
         # SQLite takes what is shorter than a header for a new database, and says nothing.
         raise sqlite3.DatabaseError("damaged: shorter than its first page")
     db = sqlite3.connect(path, isolation_level=None)
@@ -164,13 +131,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA wal_autocheckpoint = 0")
         # FULL: what we acknowledge must survive a power cut, not only our own death.
         db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_SCHEMA)
+        db.executescript(SCHEMA)
         for table in ("raw", "telemetry", "outbox"):
             # Journals of version 0.1 have no checksums.
             if "crc" not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
         # A damaged schema shows only when it is used; a flipped bit in a default would hide what is written later.
-        if _schema() - _schema(db):
+        if schema() - schema(db):
             raise sqlite3.DatabaseError("damaged: the tables are not those of a journal")
         fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
@@ -184,16 +151,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _schema(db: sqlite3.Connection | None = None) -> set[tuple[str, str, str, str]]:
-    """What the tables and indexes of a database are made of, blanks left out; without one, of a new journal's."""
-    with contextlib.ExitStack() as stack:
-        if db is None:
-            db = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
-            db.executescript(_SCHEMA)
-        rows = db.execute("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master")
-        return {(kind, name, table, "".join(str(sql).split())) for kind, name, table, sql in rows}
 
 
 def _notice_lost_commits(db: sqlite3.Connection, path: Path, tail: WalTail) -> None:
@@ -223,7 +180,7 @@ def _read_wal(path: Path) -> WalTail:
             return WalTail(0, [])
         page, salt = struct.unpack_from(">I", head, 8)[0], head[16:24]
         if page not in (1 << k for k in range(9, 17)):
-            page = _PAGE
+            page = PAGE
         heads = []
         for at in range(_WAL_HEAD, size - _FRAME_HEAD - page + 1, _FRAME_HEAD + page):
             file.seek(at)
@@ -234,95 +191,31 @@ def _read_wal(path: Path) -> WalTail:
     return WalTail(len(mine), [n for n in mine if heads[n - 1][4:8] != b"\0\0\0\0"])
 
 
-def _begin_anew(path: Path, fault: str) -> sqlite3.Connection:
-    broken = _broken_name(path)
-    for suffix in ("", "-wal", "-shm"):
+def _begin_anew(path: Path, new: Path, fault: str) -> None:
+    """Sets the journal aside, under the name that the new file's says, and makes the new one out of it.
+
+    Every step may be repeated; as long as the new file has a name of its own, it is not complete.
+    """
+    broken = new.with_name(new.name.removesuffix(_NEW))
+    log.error("journal.broken", error=fault, kept_as=str(broken))
+    for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             _beside(path, suffix).rename(_beside(broken, suffix))
+    for suffix in ("-wal", "-shm"):
+        _beside(new, suffix).unlink(missing_ok=True)
+    os.truncate(new, 0)
     metrics.JOURNAL_LOST.labels("file").inc()
-    log.error("journal.broken", error=fault, kept_as=str(broken))
-    db = _connect(path)
-    if not _has_tables(broken):
-        _lend_first_page(db, broken)
-    for table in _COLUMNS:
-        saved, lost = _save(table, broken, db)
-        metrics.JOURNAL_LOST.labels(table).inc(lost)
-        log.error("journal.saved", table=table, saved=saved, lost_at_least=lost)
-    db.execute(_CHECKPOINT)
-    return db
-
-
-def _has_tables(broken: Path) -> bool:
-    """Whether a broken file still says rightly what its tables are."""
+    with contextlib.closing(_connect(new)) as db:
+        db.execute(_CHECKPOINT)
+        salvage(broken, db)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    new.rename(path)
+    # What is written from now on must not be found under the other name after a power cut.
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with contextlib.closing(_read_only(broken)) as old:
-            return not _schema() - _schema(old)
-    except _UNREADABLE:
-        return False
-
-
-def _lend_first_page(db: sqlite3.Connection, broken: Path) -> None:
-    """Puts the first page of a new journal on a broken one, whose own is kept beside it.
-
-    The first page says what the others are. A new journal's others are laid out alike, since all journals are
-    made by the same statements; only the number of pages differs (SQLite file format, 1.3).
-    """
-    # Not from the file: closing any descriptor of it would give up our locks on it (POSIX).
-    page = bytearray(db.serialize()[:_PAGE])
-    with broken.open("r+b") as file:
-        _beside(broken, ".first-page").write_bytes(file.read(_PAGE))
-        page[28:32] = (broken.stat().st_size // _PAGE).to_bytes(4, "big")
-        page[92:96] = page[24:28]
-        page[32:40] = bytes(8)  # no free pages: nobody will write to it
-        file.seek(0)
-        file.write(page)
-
-
-def _save(table: str, broken: Path, db: sqlite3.Connection) -> tuple[int, int]:
-    """Copies the rows of a damaged file that can be read; says how many, and how many are surely missing."""
-    rows: dict[int, tuple[object, ...]] = {}
-    last, torn = 0, False
-    with contextlib.suppress(*_UNREADABLE):
-        last = _last_id(table, broken)
-    declared = {name: _PYTHON[kind] for _, name, kind, *_ in db.execute(f"PRAGMA table_info({table})")}
-    kinds = [declared[name] for name in _COLUMNS[table].split(", ")]
-    # From both ends, since reading stops at the first damaged page.
-    for order in ("ASC", "DESC"):
-        try:
-            with contextlib.closing(_read_only(broken)) as old:
-                query = f"SELECT {_COLUMNS[table]} FROM {table} NOT INDEXED ORDER BY id {order}"  # noqa: S608
-                for row in old.execute(query):
-                    # Where a flipped bit leads to the wrong page, rows of another table come out.
-                    if all(v is None or isinstance(v, kind) for v, kind in zip(row, kinds, strict=True)):
-                        rows[int(row[0])] = row
-        except (*_UNREADABLE, OverflowError):
-            torn = True
-    marks = ", ".join("?" * (_COLUMNS[table].count(",") + 1))
-    saved = 0
-    with db:
-        for _, row in sorted(rows.items()):
-            # A row that breaks the table's rules is damaged; the others must not go with it.
-            with contextlib.suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
-                db.execute(f"INSERT INTO {table} ({_COLUMNS[table]}) VALUES ({marks})", row)  # noqa: S608
-                saved += 1
-        db.execute(_REPAIR_STATES)
-    if table in _WITH_HOLES:
-        return saved, len(rows) - saved + torn
-    first = min(rows, default=last + 1)
-    return saved, max(0, max([last, *rows]) - first + 1 - saved)
-
-
-def _last_id(table: str, broken: Path) -> int:
-    with contextlib.closing(_read_only(broken)) as old:
-        row = old.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    # A flipped byte in a text must not stop the reading.
-    db.text_factory = lambda text: text.decode(errors="replace")
-    return db
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _broken_name(path: Path) -> Path:

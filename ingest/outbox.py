@@ -97,12 +97,10 @@ class Outbox:
         rows = self._db.execute(f"SELECT {', '.join(names)} FROM rejected ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def rejected_since(self, at_us: int) -> Iterator[bytes]:
-        """The payloads (their first 4,096 bytes) of the inputs rejected since then, oldest first."""
-        for (payload,) in self._db.execute(
-            "SELECT payload FROM rejected WHERE at_us >= ? ORDER BY id", (at_us,)
-        ):
-            yield payload
+    def rejected_since(self, at_us: int) -> Iterator[tuple[str, str, bytes]]:
+        """Topic, reason and payload (its first 4,096 bytes) of what was rejected since then, oldest first."""
+        query = "SELECT topic, reason, payload FROM rejected WHERE at_us >= ? ORDER BY id"
+        yield from self._db.execute(query, (at_us,))
 
     def close(self) -> None:
         """Lets go of the file."""

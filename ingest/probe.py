@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import re
 import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,9 +21,14 @@ from ingest.mqtt import versions
 TOPIC = "helmets/00/helmetwatch-check/prompt"
 """A prompt topic, so that the worker's credentials must allow it; no worker listens there and no helmet has
 this name."""
+MARK_TOPIC = "helmets/00/helmetwatch-mark/prompt"
+"""Where the time of the first probe is retained: a later one sees whether it has outlived a restart of the broker."""
 AWAY_MESSAGES = 1200
 """Messages sent to a client that is away: more than the 1,000 that mosquitto and EMQX keep by default."""
 _VERSION_TOPIC = "$SYS/broker/version"
+_UPTIME_TOPIC = "$SYS/broker/uptime"
+_UPTIME_SLACK_S = 30.0
+"""mosquitto tells its uptime every 10 s, and a start takes a while."""
 _LIMITS = ("ReceiveMaximum", "MaximumPacketSize", "MaximumQoS", "SessionExpiryInterval", "ServerKeepAlive")
 
 
@@ -46,12 +52,18 @@ class BrokerFacts:
     """The session was still there on coming back."""
     denied: str = ""
     """Why a prompt may not be published; empty where it may, or where 3.1.1 cannot tell."""
+    uptime_s: float | None = None
+    """For how long the broker has run, where it says so."""
+    marked_us: int | None = None
+    """When an earlier probe left its mark, where the broker still has it."""
+    outlived: bool = False
+    """That mark is older than the broker's last start: what the broker keeps outlives a restart."""
     returned: int = 0
     """How many of `AWAY_MESSAGES` sent while we were away were there on coming back."""
 
 
-def probe(settings: Mqtt, timeout_s: float = 5.0) -> BrokerFacts:
-    """Connects with the worker's credentials and client ids of its own, and leaves nothing behind.
+def probe(settings: Mqtt, now_us: int, timeout_s: float = 5.0) -> BrokerFacts:
+    """Connects with the worker's credentials and client ids of its own; leaves nothing behind but one retained mark.
 
     `timeout_s` is the longest wait for any single answer. Raises `ConfigError` where the password cannot be
     read.
@@ -59,14 +71,16 @@ def probe(settings: Mqtt, timeout_s: float = 5.0) -> BrokerFacts:
     name = f"helmetwatch-check-{os.urandom(4).hex()}"
     facts = BrokerFacts()
     for version in versions(settings.protocol):
-        facts = _try(settings, version, name, timeout_s)
+        facts = _try(settings, version, name, now_us, timeout_s)
         # Brokers that do not know a version say so, or just close the connection.
         if facts.protocol or (facts.refused and not facts.refused.startswith("Unsupported protocol")):
             break
     return facts
 
 
-def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: float) -> BrokerFacts:
+def _try(
+    settings: Mqtt, version: MQTTProtocolVersion, name: str, now_us: int, timeout_s: float
+) -> BrokerFacts:
     with contextlib.ExitStack() as left:
         away = _Visitor(settings, version, name, timeout_s)
         left.callback(away.forget)
@@ -79,21 +93,34 @@ def _try(settings: Mqtt, version: MQTTProtocolVersion, name: str, timeout_s: flo
             facts = replace(facts, protocol=spoken, limits=away.limits)
             away.subscribe()
             if settings.watch_drops:
-                said = away.ask(_VERSION_TOPIC, broker_drops.TOPIC)
+                said = away.ask(_VERSION_TOPIC, broker_drops.TOPIC, _UPTIME_TOPIC, MARK_TOPIC)
                 facts = replace(
                     facts,
                     version=said.get(_VERSION_TOPIC, "")[:80],
                     drops_untold=broker_drops.TOPIC not in said,
+                    **_age(said, now_us),
                 )
             away.leave()
             other = _Visitor(settings, version, f"{name}-sender", timeout_s)
             left.callback(other.forget)
             other.connect()
             facts = replace(facts, denied=other.publish(AWAY_MESSAGES))
+            if facts.uptime_s is not None and facts.marked_us is None and not facts.denied:
+                other.mark(now_us)
             away.connect()
             return replace(facts, session_kept=away.session_present, returned=away.count(AWAY_MESSAGES))
         except (OSError, ValueError) as error:
             return replace(facts, unreachable=str(error) or type(error).__name__)
+
+
+def _age(said: dict[str, str], now_us: int) -> dict[str, Any]:
+    """What the broker's uptime and our mark say together."""
+    uptime = re.match(r"\d{1,12}", said.get(_UPTIME_TOPIC, ""))
+    mark = re.fullmatch(r"\d{1,18}", said.get(MARK_TOPIC, ""))
+    uptime_s, marked_us = float(uptime[0]) if uptime else None, int(mark[0]) if mark else None
+    known = uptime_s is not None and marked_us is not None
+    outlived = known and (now_us - (marked_us or 0)) / 1e6 > (uptime_s or 0) + _UPTIME_SLACK_S
+    return {"uptime_s": uptime_s, "marked_us": marked_us, "outlived": outlived}
 
 
 class _Visitor:
@@ -199,6 +226,12 @@ class _Visitor:
                 if denied:
                     return denied
         return ""
+
+    def mark(self, now_us: int) -> None:
+        """Has the broker retain the time."""
+        client = self._connected()
+        client.on_publish, client.on_disconnect = None, None
+        client.publish(MARK_TOPIC, str(now_us), qos=1, retain=True).wait_for_publish(self._timeout_s)
 
     def count(self, expected: int) -> int:
         """How many of the expected messages come in before there is a pause."""

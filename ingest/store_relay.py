@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,31 @@ import structlog
 
 from core import metrics
 from core.config import ConfigError
+from core.model import Reason, Rejected
 from ingest.backoff import backoff_s
+from ingest.codec import Message
 from ingest.outbox import Outbox
 from ingest.pace import Pace
 from ingest.telemetry import split
-from storage import Store, StoreError
+from storage import SAMPLES, Store, StoreError
 
 log = structlog.get_logger()
 
 _POLL_S = 0.5
+
+Refused = tuple[Message, Rejected]
+"""A row that the store will never take, in a message's place: the row's own bytes, and why."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Blocks under way to the store; tried again as they are until all of it is taken."""
+
+    blocks: list[int]
+    rows: int
+    parts: list[npt.NDArray[np.void]]
+    """What the store has not answered for yet, each of one kind."""
+    refused: list[Refused] = field(default_factory=list)
 
 
 class StoreRelay:
@@ -34,7 +51,7 @@ class StoreRelay:
         open_store: Callable[[], Store],
         journal: Path,
         batch_rows: int,
-        stored: Callable[[list[int]], None],
+        stored: Callable[[list[int], list[Refused]], None],
         drain_factor: float = 3.0,
     ) -> None:
         self._open_store = open_store
@@ -44,7 +61,10 @@ class StoreRelay:
         self._batch_rows = batch_rows
         self._stored = stored
         self._pace = Pace(drain_factor, time.monotonic())
+        self._batch: _Batch | None = None
         self._arrived = self._moved_rows = 0
+        self._pause_s = 0.0
+        """How long the store asked us to leave it alone."""
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-relay", daemon=True)
@@ -98,7 +118,7 @@ class StoreRelay:
                 moved = None
             if moved is None:
                 failures += 1
-                self._stopping.wait(backoff_s(failures))
+                self._stopping.wait(max(backoff_s(failures), self._pause_s))
             elif moved == last:
                 self._news.wait(_POLL_S)
             else:
@@ -109,28 +129,48 @@ class StoreRelay:
         """Moves one batch; returns the last block that needs no further care, None where it must be tried again."""
         if self.store is None:
             self.store = self._open_store()
-        ids, rows = self._outbox.telemetry(last, self._batch_rows)
-        if not ids:
+        self._batch = self._batch or self._next(last)
+        if self._batch is None:
             return last
-        telemetry, samples = split(rows)
-        for part, counter in ((telemetry, metrics.ROWS_STORED), (samples, metrics.SAMPLES_STORED)):
-            if len(part):
-                accepted = self._write(self.store, part)
-                if accepted is None:
-                    return None
-                counter.inc(accepted)
-        self._stored(ids)
-        self._moved_rows = len(rows)
-        return ids[-1]
+        batch = self._batch
+        while batch.parts:
+            if not self._write(self.store, batch):
+                return None
+        self._batch = None
+        self._stored(batch.blocks, batch.refused)
+        self._moved_rows = batch.rows
+        return batch.blocks[-1]
 
-    def _write(self, store: Store, rows: npt.NDArray[np.void]) -> int | None:
-        """Writes rows of one kind; how many were accepted, None where all must be tried again."""
+    def _next(self, last: int) -> _Batch | None:
+        blocks, rows = self._outbox.telemetry(last, self._batch_rows)
+        return _Batch(blocks, len(rows), [part for part in split(rows) if len(part)]) if blocks else None
+
+    def _write(self, store: Store, batch: _Batch) -> bool:
+        """Writes the rows of one kind; says whether the store has answered for all of them."""
+        rows = batch.parts[0]
         outcome = store.write(rows)
         metrics.STORE_WRITES.labels(outcome.kind).inc()
+        self._pause_s = outcome.pause_s
         if outcome.kind in ("retry", "refused"):
             log.warning("store.not_written", outcome=outcome.kind, reason=outcome.reason)
-            return None
+            return False
         if outcome.bad:
             metrics.ROWS_REFUSED.inc(len(outcome.bad))
-            log.error("store.rows_refused", rows=len(outcome.bad), reason=outcome.reason)
-        return outcome.accepted
+            log.error("store.rows_refused", rows=len(outcome.bad), reason=next(iter(outcome.bad.values())))
+            batch.refused += _set_aside(rows, outcome.bad)
+        (metrics.SAMPLES_STORED if rows.dtype == SAMPLES else metrics.ROWS_STORED).inc(outcome.accepted)
+        del batch.parts[0]
+        return True
+
+
+def _set_aside(rows: npt.NDArray[np.void], bad: dict[int, str]) -> list[Refused]:
+    """What the journal keeps of rows that are refused: every row of telemetry, and of samples one for each frame."""
+    kind = "samples" if rows.dtype == SAMPLES else "telemetry"
+    kept: dict[object, Refused] = {}
+    for number, reason in bad.items():
+        row = rows[number]
+        helmet, boot, seq = bytes(row["helmet"]).decode(errors="replace"), int(row["boot"]), int(row["seq"])
+        detail = f"{helmet} boot {boot} frame {seq}: {reason}"
+        name = (helmet, boot, seq) if kind == "samples" else number
+        kept.setdefault(name, (Message(kind, row.tobytes(), 0), Rejected(kind, Reason.STORE, detail)))
+    return list(kept.values())

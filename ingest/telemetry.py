@@ -75,6 +75,11 @@ def split(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.void], npt.NDArray
     return rows[~marked], samples
 
 
+def begins_sample(block: bytes) -> bool:
+    """Whether bytes of the journal begin with a raw sample and not with a row of telemetry."""
+    return block.startswith(_MARK)
+
+
 _MARK = b"\0sample"
 _CARRIED = np.dtype(
     {

@@ -14,7 +14,7 @@ import structlog
 from core import metrics
 from core.clock import Clock
 from core.config import Config
-from core.model import Prompt, WorkerReport
+from core.model import Prompt, Rejected, WorkerReport
 from ingest import codec
 from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
@@ -64,6 +64,7 @@ class Worker:
         self._messages = Messages(self._subscriber.publish)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
+        self._refused_rows: deque[tuple[codec.Message, Rejected]] = deque()
         self._rate = _Rate()
         self._desk = DeskRelay(
             config,
@@ -78,7 +79,7 @@ class Worker:
             lambda: open_store(config.storage),
             path,
             config.storage.batch_rows,
-            self._taken_telemetry.extend,
+            self._stored,
             config.storage.drain_factor,
         )
         url, every_s = config.ingest.heartbeat_url, config.ingest.heartbeat_s
@@ -159,6 +160,11 @@ class Worker:
         self._pipeline.riding.answered(answer)
         self._messages.take(answer)
 
+    def _stored(self, blocks: list[int], refused: list[tuple[codec.Message, Rejected]]) -> None:
+        # In this order: no block is struck off without its refused rows.
+        self._refused_rows.extend(refused)
+        self._taken_telemetry.extend(blocks)
+
     def _count_network_cpu(self) -> None:
         now_s = self._subscriber.thread_cpu_s()
         # A new connection has a new thread, whose clock starts at 0.
@@ -210,7 +216,8 @@ class Worker:
 
     def _commit(self, tick: Tick, stop: threading.Event) -> bool:
         """Commits a tick, however long the disk refuses; nothing is acknowledged meanwhile."""
-        taken = Taken(_take_all(self._taken_outbox), _take_all(self._taken_telemetry))
+        blocks = _take_all(self._taken_telemetry)
+        taken = Taken(_take_all(self._taken_outbox), blocks, _take_all(self._refused_rows))
         while True:
             try:
                 with stage("journal"):

@@ -47,10 +47,12 @@ class Outcome:
 
     kind: Literal["accepted", "partial", "retry", "refused"]
     accepted: int
-    bad: list[int] = field(default_factory=list)
-    """Row numbers, ascending."""
+    bad: dict[int, str] = field(default_factory=dict)
+    """Row numbers, ascending, and why the store does not take each: one sentence for a person."""
     reason: str = ""
-    """One sentence for a person; empty where every row was accepted."""
+    """The same about the whole write, after `retry` and `refused`."""
+    pause_s: float = 0.0
+    """For how long the server asks to be left alone, after `retry`."""
 
 
 class Store(Protocol):

@@ -93,9 +93,9 @@ class EmbeddedStore:
             # Errors of the module itself, such as a store that was closed, have no code.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_READONLY)
             lasting = code & 0xFF in _LASTING
-            return Outcome("refused" if lasting else "retry", 0, [], f"{self._path}: {error}")
+            return Outcome("refused" if lasting else "retry", 0, {}, f"{self._path}: {error}")
         if bad:
-            return Outcome("partial", len(good), bad, UNSTORABLE)
+            return Outcome("partial", len(good), dict.fromkeys(bad, UNSTORABLE))
         return Outcome("accepted", len(good))
 
     def _make_room(self) -> None:

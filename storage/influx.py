@@ -25,6 +25,8 @@ _ZIP_LEVEL = 1
 """Not the client's own zipping, whose level 9 takes six times the processor time for a seventh less."""
 _FIRST, _LAST = "1677-09-21T00:12:44Z", "2262-04-11T23:47:16Z"
 """What 64 bits of nanoseconds reach."""
+_PAUSE_MAX_S = 60.0
+"""No server may have us wait for longer: the journal fills."""
 _REJECTIONS_MAX = 64
 """Answers "bad lines" in one write, with nothing stored, after which the fault is not in single rows."""
 
@@ -40,13 +42,20 @@ def _all_too_old(fault: str, count: int) -> bool:
     return dropped is not None and int(dropped[1]) == count
 
 
+def _pause_s(error: Any) -> float:
+    """What the answer's Retry-After asks for, in seconds; 0 without one, and where it is a date."""
+    asked = (error.headers or {}).get("Retry-After", "")
+    return min(float(asked), _PAUSE_MAX_S) if re.fullmatch(r"\d{1,9}", asked) else 0.0
+
+
 class _StopError(Exception):
     """A write cannot go on; carries what to tell the caller."""
 
-    def __init__(self, kind: Any, reason: str) -> None:
+    def __init__(self, kind: Any, reason: str, pause_s: float = 0.0) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+        self.pause_s = pause_s
 
 
 class InfluxStore:
@@ -80,7 +89,7 @@ class InfluxStore:
         alone: few servers name them, and writing a row twice changes nothing.
         """
         unusable = unstorable(rows)
-        bad: list[int] = np.flatnonzero(unusable).tolist()
+        bad: dict[int, str] = dict.fromkeys(np.flatnonzero(unusable).tolist(), UNSTORABLE)
         good = np.flatnonzero(~unusable)
         text = lines(rows[good] if bad else rows)
         todo = deque(
@@ -89,7 +98,6 @@ class InfluxStore:
         )
         bucket = self._buckets[rows.dtype]
         accepted = rejections = 0
-        reason = UNSTORABLE
         try:
             while todo:
                 part = todo.popleft()
@@ -97,17 +105,17 @@ class InfluxStore:
                 if not fault:
                     accepted += len(part)
                     continue
-                rejections, reason = rejections + 1, fault
+                rejections += 1
                 if len(part) == 1 or _all_too_old(fault, len(part)):
-                    bad += good[part].tolist()
+                    bad |= dict.fromkeys(good[part].tolist(), fault)
                 elif rejections > _REJECTIONS_MAX and not accepted:
                     raise _StopError("refused", fault)
                 else:
                     todo.extend(np.array_split(part, 2))
         except _StopError as stop:
-            return Outcome(stop.kind, accepted, [], stop.reason)
+            return Outcome(stop.kind, accepted, {}, stop.reason, stop.pause_s)
         if bad:
-            return Outcome("partial", accepted, sorted(bad), reason)
+            return Outcome("partial", accepted, dict(sorted(bad.items())))
         return Outcome("accepted", accepted)
 
     def _post(self, bucket: str, body: str, single: bool) -> str:
@@ -130,7 +138,7 @@ class InfluxStore:
             if status == 413 and not single:
                 return said
             if status == 0 or status in (408, 429) or status >= 500:
-                raise _StopError("retry", said) from None
+                raise _StopError("retry", said, _pause_s(error)) from None
             raise _StopError("refused", f"{said}{_ADVICE.get(status, '')}") from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _StopError("retry", self._failed(error)) from None

@@ -80,6 +80,7 @@ class Influx1Shim:
         self.upstream = upstream
         self.port = free_port()
         self.answer_with: tuple[int, str] | None = None
+        self.headers: dict[str, str] = {}
         self.hang = False
         self.deletes = True
         self.requests: list[tuple[dict[str, str], dict[str, str]]] = []
@@ -115,7 +116,9 @@ class Influx1Shim:
             raise web.HTTPServiceUnavailable
         if self.answer_with:
             status, message = self.answer_with
-            return web.json_response({"code": "test", "message": message}, status=status)
+            return web.json_response(
+                {"code": "test", "message": message}, status=status, headers=self.headers
+            )
         if request.headers.get("Authorization") != f"Token {TOKEN}":
             return web.json_response({"code": "unauthorized", "message": "unauthorized access"}, status=401)
         bucket, _, policy = request.query["bucket"].partition("/")
@@ -199,7 +202,7 @@ def influx1(influx1_server: Influx1) -> Iterator[Influx1]:
     """The shared server, with a shim that tells the truth at the beginning of each test."""
     shim = influx1_server.shim
     yield influx1_server
-    shim.answer_with, shim.hang, shim.deletes = None, False, True
+    shim.answer_with, shim.hang, shim.deletes, shim.headers = None, False, True, {}
     shim.requests.clear()
 
 

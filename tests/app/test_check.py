@@ -1,6 +1,7 @@
 """`helmetwatch check` against real brokers, a real store and the shipped mosquitto settings."""
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -121,7 +122,13 @@ def test_where_nothing_is_wrong_it_says_so_and_leaves_no_file(
     assert [f for f in findings if f.level == "error"] == []
     # This mosquitto may be an old one, and nothing may keep a test machine's clock.
     warnings = {f.what for f in findings if f.level == "warning"}
-    known = ("older than 2.0.18", "clock right", "riders_file names no file", "there is no channel")
+    known = (
+        "older than 2.0.18",
+        "clock right",
+        "riders_file names no file",
+        "there is no channel",
+        "outlives a restart",
+    )
     assert all(any(words in w for words in known) for w in warnings), warnings
     assert {f.area for f in findings} == {
         "configuration",
@@ -181,17 +188,47 @@ def test_a_broker_that_takes_only_small_messages_is_told(
         ({"protocol": "3.1.1"}, "warning", "MQTT 3.1.1 only"),
         ({"version": "mosquitto version 2.0.9"}, "warning", "older than 2.0.18"),
         ({"drops_untold": True}, "warning", "how many messages it drops"),
+        ({"outlived": False}, "warning", "cannot be seen before it is restarted"),
+        ({"outlived": False, "uptime_s": None}, "warning", "does not tell its uptime"),
     ],
 )
 def test_what_other_brokers_may_answer_is_judged(facts: dict[str, Any], level: str, what: str) -> None:
     """Brokers that mosquitto cannot be set to be."""
     good = BrokerFacts(
-        protocol="5", version="mosquitto version 2.0.18", session_kept=True, returned=AWAY_MESSAGES
+        protocol="5",
+        version="mosquitto version 2.0.18",
+        session_kept=True,
+        returned=AWAY_MESSAGES,
+        uptime_s=60,
+        marked_us=1,
+        outlived=True,
     )
     assert {f.level for f in judge(good, Config())} == {"ok"}
     [found] = [f for f in judge(replace(good, **facts), Config()) if f.level != "ok"]
     assert found.level == level
     assert what in found.what
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_broker_that_forgets_at_a_restart_is_never_called_well_and_one_that_does_not_is_once_it_was_seen(
+    mosquitto: Callable[..., Mosquitto], write_config: Callable[..., Path], keeps: bool
+) -> None:
+    settings = "max_queued_messages 0\nmax_inflight_messages 1000\n" + POOR_SETTINGS
+    broker = mosquitto(
+        f"persistence true\npersistence_location {{folder}}/\n{settings}" if keeps else settings
+    )
+    path = write_config(broker.port)
+
+    def said(minutes: int) -> list[tuple[str, str]]:
+        findings = examine(path, NOW_US + minutes * 60_000_000)
+        return [(f.level, f.what) for f in findings if "restart of it" in f.what]
+
+    unseen = "whether what the broker keeps outlives a restart of it"
+    assert said(0) == [("warning", f"{unseen} has not been seen yet")]
+    assert said(0) == [("warning", f"{unseen} cannot be seen before it is restarted")]
+    broker.restart()
+    outlived = [("ok", "what the broker keeps has outlived a restart of it")]
+    assert said(10) == (outlived if keeps else [("warning", f"{unseen} has not been seen yet")])
 
 
 def test_a_broker_that_may_not_tell_its_drops_is_warned_of_and_not_asked_where_nobody_watches(
@@ -232,23 +269,25 @@ def test_no_broker_at_all_is_told(write_config: Callable[..., Path]) -> None:
 
 def test_a_port_that_takes_connections_and_says_nothing_is_told_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        facts = probe(Mqtt(port=silent.getsockname()[1]), timeout_s=0.2)
+        facts = probe(Mqtt(port=silent.getsockname()[1]), NOW_US, timeout_s=0.2)
     assert "no MQTT answer within" in facts.unreachable
 
 
 def test_a_web_server_is_no_broker(desk: Desk) -> None:
-    facts = probe(Mqtt(port=int(desk.url.rpartition(":")[2])), timeout_s=0.3)
+    facts = probe(Mqtt(port=int(desk.url.rpartition(":")[2])), NOW_US, timeout_s=0.3)
     assert facts.unreachable
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_probe_leaves_no_session_behind(mosquitto: Callable[..., Mosquitto], protocol: str) -> None:
     broker = mosquitto()
-    facts = probe(Mqtt(port=broker.port, protocol=protocol))
+    facts = probe(Mqtt(port=broker.port, protocol=protocol), NOW_US)
     assert (facts.protocol, facts.session_kept, facts.returned) == (protocol, True, AWAY_MESSAGES)
     broker.stop()  # writes its sessions down
     stored = (broker.config.parent / "mosquitto.db").read_bytes()
-    assert b"helmetwatch-check" not in stored
+    # The mark names its sender.
+    assert len(re.findall(rb"helmetwatch-check-[0-9a-f]{8}", stored)) == 1
+    assert b"-sender" in stored
 
 
 def test_a_missing_or_short_token_and_a_public_one_are_told(
@@ -364,7 +403,8 @@ def test_the_shipped_mosquitto_settings_pass_the_check(
     path = write_config(shipped.broker.port, f", username: worker, password_file: {tmp_path}/password")
     findings = [f for f in examine(path, NOW_US) if f.area == "broker"]
     assert [f for f in findings if f.level == "error"] == []
-    assert all("older than 2.0.18" in f.what for f in findings if f.level == "warning")
+    known = ("older than 2.0.18", "restart of it has not been seen yet")
+    assert all(any(words in f.what for words in known) for f in findings if f.level == "warning")
     assert any("all 1200 messages" in f.what for f in findings)
     assert any("speaks MQTT 5: mosquitto version" in f.what for f in findings)
 
@@ -377,8 +417,8 @@ def test_the_shipped_settings_speak_tls_to_helmets(shipped: Shipped, tmp_path: P
         password_file=str(tmp_path / "password"),
         tls=Tls(enabled=True, ca_file=shipped.ca),
     )
-    assert probe(trusted).returned == AWAY_MESSAGES
-    facts = probe(trusted.model_copy(update={"tls": Tls(enabled=True)}))
+    assert probe(trusted, NOW_US).returned == AWAY_MESSAGES
+    facts = probe(trusted.model_copy(update={"tls": Tls(enabled=True)}), NOW_US)
     assert "certificate" in facts.unreachable.lower()
 
 

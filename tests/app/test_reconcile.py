@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.book import Book
+from alerts.channels.limits import Parcel
+from alerts.channels.outcome import Outcome, Result
+from alerts.notices import Notice
+from alerts.outbox import Outbox
 from alerts.reader import Filter, Reader
 from app.cli import main
 from app.reconcile import Account, reconcile
@@ -23,7 +27,9 @@ from core.config import Embedded
 from core.model import TELEMETRY, Detection, Kind, Reason, Rejected, Stage
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
+from ingest.store_relay import _set_aside
 from simulator.ledger import Crash, Key, Ledger, LedgerWriter
+from storage import SAMPLES
 from storage.embedded import EmbeddedStore
 
 NOW_US = time.time_ns() // 1000
@@ -153,6 +159,42 @@ def test_the_command_reads_journal_store_and_book(run: Path) -> None:
     )
     assert done.exit_code == 0
     assert "4 rows still wait for the store" in done.stderr
+
+
+@given(st.lists(st.sampled_from(["delivered", "waiting", "failed"]), max_size=6))
+def test_a_collision_was_told_where_a_channel_took_a_notice_about_it(states: list[str]) -> None:
+    told = {state: states.count(state) for state in ("delivered", "waiting", "failed")}
+    account = reconcile(ledger([CRASH]), KEYS, [alert("a") | {"told": told}, alert("b", helmet="SF-2")])
+    assert account.told == ("delivered" in states) and account.notices == told
+    assert reconcile(ledger([CRASH]), KEYS, [alert("a")]).told == 0
+
+
+def test_the_command_says_what_channels_made_of_it(run: Path) -> None:
+    notices = [
+        Notice(name, "", "desk phones", "test", "open", 2, NOW_US, "fall") for name in ("n1", "n2", "n3")
+    ]
+    (found,) = Reader(run / "a.db").alerts(Filter(), 10, None)[0]
+    outbox = Outbox(run / "a.db")
+    notices = [replace(notice, alert=found.id) for notice in notices]
+    outbox.put(notices, NOW_US)
+    for notice, result in zip(notices, (Result.DELIVERED, Result.REFUSED), strict=False):
+        outbox.record(Parcel(notice, (notice,)), Outcome(result), NOW_US, 0)
+    outbox.close()
+    lines = reconciled(run).stdout.splitlines()
+    assert lines[1:] == ["channels: of 1 collisions 1 told; notices: 1 delivered, 1 waiting, 1 failed"]
+
+
+def test_a_row_that_the_store_refused_is_rejected_and_not_lost(run: Path) -> None:
+    with LedgerWriter(run / "ledger.jsonl") as writer:
+        writer.frame("SF-1", 1, 8, NOW_US, NOW_US)
+        writer.acked("SF-1", 1, 8)
+    assert "lost 1, duplicated 0, rejected 1;" in reconciled(run).stdout
+    journal = Journal(run / "j.db")
+    samples = np.zeros(1, SAMPLES)
+    refused = [*_set_aside(telemetry([("SF-1", 1, 8)]), {0: "no"}), *_set_aside(samples, {0: "no"})]
+    journal.commit(Tick(NOW_US), Taken([], [], refused))
+    journal.close()
+    assert "lost 0, duplicated 0, rejected 2;" in reconciled(run).stdout
 
 
 def test_the_command_ends_with_1_and_names_what_is_missing(run: Path) -> None:

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.reconcile import reconcile
-from bench.fleet import followed, latency, ratio_of_p99
+from app.watch import Seen
+from bench.fleet import followed, latency, pressed, ratio_of_p99, reached, unheard, without_sos
+from bench.riders import scenario
 from bench.sampling import thinned
 from bench.trend import trend
 from simulator.ledger import Crash, Ledger
@@ -26,6 +28,19 @@ def test_flat_noise_is_called_flat_and_growth_of_its_own_size_is_not() -> None:
     flat = [trend(t, rng.normal(200, 1, 600)) for _ in range(300)]
     assert np.mean([found.flat for found in flat]) > 0.87
     assert not any(trend(t, 200 + 2 * t + rng.normal(0, 1, 600)).flat for _ in range(50))
+
+
+@given(st.floats(-1e12, 1e12), st.integers(8, 800), st.floats(0.1, 100))
+def test_what_never_changes_is_flat_whatever_its_sums_are_rounded_to(
+    value: float, n: int, hours: float
+) -> None:
+    found = trend(np.linspace(1, 1 + hours, n), np.full(n, value))
+    assert found.flat and not found.grows
+
+
+def test_only_what_goes_up_grows() -> None:
+    t = np.linspace(0, 1, 100)
+    assert trend(t, 200 + 2 * t).grows and not trend(t, 200 - 2 * t).grows and not trend(t, 200 - 2 * t).flat
 
 
 def test_steps_that_come_and_go_widen_the_interval() -> None:
@@ -66,6 +81,37 @@ def test_a_ratio_of_99th_percentiles_knows_how_little_it_knows() -> None:
     ratio, low, high = ratio_of_p99([1.5 * x for x in rng.lognormal(4, 0.4, 500)], calm)
     assert low < 1.5 < high and low <= ratio <= high and high - low > 0.1
     assert ratio_of_p99(calm, calm)[0] == 1.0
+
+
+def seen(kind: str, name: str, t_us: int, at_us: int) -> Seen:
+    alert = {"id": name, "kind": kind, "occurred_us": t_us, "helmet": "SF-1", "boot": 1, "frame_seq": 7}
+    return Seen("alert", {"alert": alert}, 0, at_us)
+
+
+def test_calls_for_help_and_crashes_are_told_apart_and_each_call_is_heard() -> None:
+    feed = [seen("sos", "a", 5_000, 55_000), seen("sos", "a", 5_000, 99_000), seen("fall", "b", 1, 9_000)]
+    calls = pressed(feed)
+    assert calls == [(5_000, 50.0)]
+    presses = [Crash("SF-1", t_us, "sos", "cancel", 1, 7) for t_us in (5_400, 90_000, 990_000)]
+    told = Ledger({("SF-1", 1, 7): (0, 2_000)}, set(), [*presses, Crash("SF-1", 1, "fall", "alert", 1, 7)])
+    assert [a.ms for a in reached(feed, told)] == [7.0]
+    assert unheard(calls, told, 500_000) == 1
+    assert [c.kind for c in without_sos(told, [])[0].crashes] == ["fall"]
+
+
+def test_a_bench_fleet_presses_as_often_as_asked_and_who_presses_does_not_crash() -> None:
+    ride = scenario(200, 600, 3600, sos_per_s=5)
+    presses = [h for h in ride.happenings if h.kind == "sos"]
+    assert 0.9 < len(presses) / 600 / 5 < 1.1
+    assert not {h.helmet for h in presses} & {h.helmet for h in ride.happenings if h.kind != "sos"}
+
+
+def test_the_ratio_of_two_large_samples_is_known_to_a_tenth() -> None:
+    """What the outage's run collects: 25 calls a second for 10 minutes, and for 24."""
+    rng = np.random.default_rng(4)
+    calm, outage = rng.lognormal(4, 0.4, 36_000).tolist(), rng.lognormal(4, 0.4, 15_000).tolist()
+    _, low, high = ratio_of_p99(outage, calm)
+    assert 0.9 < low < 1 < high < 1.1
 
 
 def test_a_crash_whose_blow_was_never_sent_is_not_missed() -> None:

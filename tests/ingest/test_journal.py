@@ -9,16 +9,22 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import structlog
 from frames import NOW_US
 from hypothesis import given
 from hypothesis import strategies as st
 from journals import NOTHING, detection, rows
 
+from core import metrics
 from core.model import HelmetEvent, Reason, Rejected
+from ingest.backlog import Backlog, Block
 from ingest.codec import Message
 from ingest.journal import Journal, JournalError, Taken, Tick
 from ingest.outbox import Outbox
+from ingest.telemetry import as_telemetry, split
+from storage import SAMPLES
 
 
 def tick(now_us: int = NOW_US, **content: Any) -> Tick:
@@ -122,6 +128,61 @@ def test_a_full_journal_gives_up_the_oldest_telemetry_and_no_detection(tmp_path:
     _, left = outbox.telemetry(0, 10**9)
     assert left.nbytes <= 1 << 20 and left["t_us"].max() == 39 and left["t_us"].min() > 0
     assert len(outbox.waiting(0)) == 1
+
+
+def test_a_full_journal_gives_up_samples_last_also_after_a_restart_and_says_so_once_a_minute(
+    tmp_path: Path,
+) -> None:
+    raw = np.zeros(200, SAMPLES)
+    raw["helmet"], raw["t_us"] = b"SF-1", np.arange(200)
+    with structlog.testing.capture_logs() as logs:
+        for life in range(2):
+            journal = Journal(tmp_path / "j.db", max_mb=1)
+            for second in range(70):
+                content = [rows(500), as_telemetry(raw)] if life == second == 0 else [rows(500)]
+                journal.commit(tick(NOW_US + (70 * life + second) * 1_000_000, telemetry=content), NOTHING)
+            journal.close()
+    outbox = Outbox(tmp_path / "j.db")
+    telemetry, samples = split(outbox.telemetry(0, 10**9)[1])
+    assert len(samples) == 200 and 0 < len(telemetry) < 140 * 500
+    said = [entry["telemetry_rows_dropped"] for entry in logs if entry["event"] == "journal.full"]
+    assert len(said) in (3, 4) and sum(said) <= 140 * 500 - len(telemetry)
+    outbox.close()
+
+
+blocks = st.lists(st.builds(Block, st.integers(1, 50), st.integers(1, 9), st.booleans()), max_size=30)
+
+
+@given(blocks, st.integers(0, 200))
+def test_the_backlog_keeps_its_bound_and_gives_up_samples_when_no_telemetry_is_left(
+    content: list[Block], most: int
+) -> None:
+    backlog, waiting = Backlog(most), dict[int, Block]()
+    for number, block in enumerate(content):
+        gone = backlog.excess({number: block})
+        for each in gone:
+            assert backlog.strike_off(each) == waiting.pop(each).rows and not backlog.strike_off(each)
+        backlog.add({number: block})
+        waiting[number] = block
+        assert backlog.rows == sum(b.rows for b in waiting.values())
+        assert sum(b.size for b in waiting.values()) <= max(most, block.size)
+        routine = [n for n, b in waiting.items() if not b.samples and n != number]
+        assert not routine or not any(content[n].samples for n in gone)
+
+
+def test_of_what_the_desk_refused_the_newest_are_kept_and_shown_by_a_gauge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal._REFUSED_KEPT", 3)
+    journal, outbox = Journal(tmp_path / "j.db"), Outbox(tmp_path / "j.db")
+    for k in range(5):
+        journal.commit(tick(detections=[detection(f"i{k}"), detection(f"waits{k}")]), NOTHING)
+        first = next(w for w in outbox.waiting(0) if f'"i{k}"' in w.body)
+        journal.commit(tick(), Taken([("refused", first.id)], []))
+        assert metrics.DETECTIONS_REFUSED._value.get() == min(k + 1, 3)
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as db:
+        kept = db.execute("SELECT key FROM outbox WHERE state = 'refused' ORDER BY id").fetchall()
+    assert kept == [("i2:1",), ("i3:1",), ("i4:1",)] and outbox.count() == 5
 
 
 def test_rejected_input_is_kept_for_a_look(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from journals import NOTHING, detection, left_by_kill, lost, rows, wal
 from core.model import HelmetEvent, Reason, Rejected
 from ingest.codec import Message
 from ingest.journal import _DETECTION, Journal, JournalError, Tick
+from ingest.journal_file import PAGE, open_file
 from ingest.outbox import Outbox
 
 COMMITS = 40
@@ -69,6 +72,24 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(journal)
     journal.close()
     return journal.path
+
+
+@pytest.fixture(scope="module")
+def salvage_calls(stopped: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """In how many steps a start saves what is in that journal."""
+    path = left_by_kill(stopped, tmp_path_factory.mktemp("counted") / "copy")
+    with path.open("r+b") as file:
+        file.write(b"\xff" * PAGE)
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "c_call"
+
+    sys.setprofile(count)
+    open_file(path).close()
+    sys.setprofile(None)
+    return calls
 
 
 @pytest.fixture
@@ -211,6 +232,51 @@ def test_a_flipped_log_says_how_many_commits_are_gone_and_keeps_the_log(killed: 
     before = lost("commits")
     start(path)
     assert lost("commits") == before, "a loss is counted once"
+
+
+def killed_at(call: int, path: Path) -> int:
+    """Starts in a process of its own that is killed before its call number `call` into SQLite or the system.
+
+    Gives back 0 where the start was through before that.
+    """
+    process = os.fork()
+    if process == 0:
+        calls = itertools.count()
+
+        def kill(_: object, event: str, __: object) -> None:
+            if event == "c_call" and next(calls) == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.setprofile(kill)
+            open_file(path)
+            sys.setprofile(None)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(process, 0)[1]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.8, 0.995])
+@pytest.mark.parametrize("torn", ["first page", "page of the telemetry"])
+def test_a_start_that_is_killed_while_it_saves_loses_nothing(
+    torn: str, share: float, stopped: Path, folder: Path, salvage_calls: int
+) -> None:
+    """Killed twice, at any of its steps: the next start that is left alone finds all there was."""
+    path = left_by_kill(stopped, folder / "copy")
+    page = (
+        path.read_bytes().rindex(rows(ROWS, 20 * ROWS).tobytes()[:200]) // PAGE if "telemetry" in torn else 0
+    )
+    with path.open("r+b") as file:
+        file.seek(page * PAGE)
+        file.write(b"\xff" * PAGE)
+    assert killed_at(round(share * salvage_calls), path) == signal.SIGKILL
+    killed_at(round((1 - share) * salvage_calls), path)
+    found = start(path)
+    assert list(found.waiting) == WHOLE and found.learned == LEARNED and found.raw == COMMITS
+    assert len(found.rows) > COMMITS * ROWS * 0.8
+    kept = sorted(p.name.partition(".broken-")[2] for p in path.parent.glob("j.db.broken-*"))
+    assert kept[0].isdigit() and not any(name.endswith(".new") for name in kept)
 
 
 def test_a_full_disk_at_the_start_is_no_damage(stopped: Path, folder: Path) -> None:

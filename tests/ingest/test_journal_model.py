@@ -6,21 +6,27 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
+import pytest
 from frames import NOW_US
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from journals import detection, left_by_kill, lost, rows, wal
 
 from core import metrics
-from core.model import Kind, Reason, Rejected, Stage
+from core.model import TELEMETRY, Kind, Reason, Rejected, Stage
 from detectors.burst import Held
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
 from ingest.numbers import Numbers
 from ingest.outbox import Outbox
+from ingest.store_relay import _set_aside
 
 MAX_MB = 1
-"""A small bound, so that it is reached."""
+KEPT = 6
+"""Small bounds, so that they are reached: of telemetry, and of what was refused and rejected each."""
+BESIDE = 300_000
+"""Bytes for what is bounded by other numbers: raw frames, what waits for the desk, keys that it took, empty pages."""
 WAL_MAX = 2 << 20
 """The log is torn only while it was never restarted: then its length says which commits it holds."""
 
@@ -36,7 +42,12 @@ class Model:
         self.raw: list[tuple[int, int]] = []
         """Every raw message that was ever committed: when, and its number."""
         self.now_us = NOW_US
-        self.rejected = 0
+        self.rows: set[int] = set()
+        """Every row that was ever committed."""
+        self.rejected: list[int | None] = []
+        """Row that the store refused, None for a message."""
+        self.no_more: set[int] = set()
+        """Rows that were refused so long ago that the journal kept others."""
         self.held: list[str] = []
         """Keys of what a burst holds back, in that order."""
         self.withheld: set[str] = set()
@@ -44,15 +55,25 @@ class Model:
     def copy(self) -> "Model":
         other = Model()
         other.outbox, other.telemetry = dict(self.outbox), dict(self.telemetry)
-        other.dropped, other.raw, other.rejected = set(self.dropped), list(self.raw), self.rejected
+        other.dropped, other.raw, other.rejected = set(self.dropped), list(self.raw), list(self.rejected)
+        other.rows, other.no_more = set(self.rows), set(self.no_more)
         other.now_us = self.now_us
         other.held, other.withheld = list(self.held), set(self.withheld)
         return other
+
+    def reject(self, row: int | None) -> None:
+        self.rejected.append(row)
+        while len(self.rejected) > KEPT:
+            if (gone := self.rejected.pop(0)) is not None:
+                self.no_more.add(gone)
 
 
 class JournalMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("ingest.journal._REJECTED_KEPT", KEPT)
+        self.patch.setattr("ingest.journal._REFUSED_KEPT", KEPT)
         self.folder = Path(tempfile.mkdtemp(prefix="journal-model-"))
         self.life = 0
         self.path = self.folder / "0" / "j.db"
@@ -70,15 +91,26 @@ class JournalMachine(RuleBasedStateMachine):
         self.last_outbox = self.last_telemetry = 0
         self.taken_outbox: list[tuple[str, int, str]] = []
         self.taken_telemetry: list[tuple[int, set[int]]] = []
+        self.refused_rows: list[tuple[Message, Rejected]] = []
 
     def commit(self, tick: Tick) -> None:
-        taken = Taken([(state, i) for state, i, _ in self.taken_outbox], [i for i, _ in self.taken_telemetry])
+        taken = Taken(
+            [(state, i) for state, i, _ in self.taken_outbox],
+            [i for i, _ in self.taken_telemetry],
+            self.refused_rows,
+        )
         self.journal.commit(tick, taken)
+        for part in tick.telemetry:
+            self.model.rows |= {int(n) for n in part["seq"]}
+        for _ in tick.rejected:
+            self.model.reject(None)
+        for message, _ in self.refused_rows:
+            self.model.reject(int(np.frombuffer(message.payload, TELEMETRY)["seq"][0]))
         for state, _, key in self.taken_outbox:
             self.model.outbox[key] = state
         for _, numbers in self.taken_telemetry:
             self.model.telemetry = {k: v for k, v in self.model.telemetry.items() if v != numbers}
-        self.taken_outbox, self.taken_telemetry = [], []
+        self.taken_outbox, self.taken_telemetry, self.refused_rows = [], [], []
         self.history.append((wal(self.path).stat().st_size, self.model.copy()))
 
     @rule(
@@ -112,7 +144,6 @@ class JournalMachine(RuleBasedStateMachine):
                 tick.numbers = self.numbers.dump()
         if reject:
             tick.rejected.append((Message("t", b"x", NOW_US), Rejected("t", Reason.SIZE, "1 byte")))
-            self.model.rejected += 1
         self.commit(tick)
 
     @rule(new=st.integers(0, 3), gone=st.integers(0, 4), never=st.integers(0, 2), again=st.booleans())
@@ -141,7 +172,7 @@ class JournalMachine(RuleBasedStateMachine):
         gone = set(self.model.telemetry) - self.fitting(block.itemsize)
         dropped = set[int]().union(*(self.model.telemetry.pop(k) for k in gone), set())
         self.model.dropped |= dropped
-        self.taken_telemetry = []
+        self.taken_telemetry, self.refused_rows = [], []
         self.last_telemetry = 0
         self.commit(Tick(NOW_US, telemetry=[block]))
         assert metrics.ROWS_DROPPED._value.get() - before == len(dropped)
@@ -170,14 +201,19 @@ class JournalMachine(RuleBasedStateMachine):
             self.taken_outbox += [(outcome, w.id, key) for w, key in zip(waiting, keys, strict=True)]
             self.forgotten |= set(keys) if outcome == "refused" else set()
 
-    @rule(accepted=st.booleans())
-    def store_answers(self, accepted: bool) -> None:
+    @rule(accepted=st.booleans(), bad=st.sets(st.integers(0, 4)))
+    def store_answers(self, accepted: bool, bad: set[int]) -> None:
+        """Some rows may be bad: the store has the others, and the journal keeps these with the reason."""
         ids, found = self.outbox.telemetry(self.last_telemetry, 1)
         if not ids:
             return
         numbers = {int(n) for n in found["seq"]}
-        self.store |= numbers  # also where it answers too late
+        aside = _set_aside(found, {k: "bad" for k in sorted(bad) if k < len(found)})
+        self.store |= {
+            int(n) for k, n in enumerate(found["seq"]) if k not in bad
+        }  # also where it answers too late
         if accepted:
+            self.refused_rows += aside
             self.last_telemetry = ids[-1]
             self.taken_telemetry.append((ids[0], numbers))
 
@@ -204,7 +240,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.path = path
         self.journal, self.outbox = Journal(path, max_mb=MAX_MB), Outbox(path)
         self.last_outbox = self.last_telemetry = 0
-        self.taken_outbox, self.taken_telemetry = [], []
+        self.taken_outbox, self.taken_telemetry, self.refused_rows = [], [], []
         self.history = [(0, self.model.copy())]
         assert lost() == before, "a log that ends early is no damage: what it held was never acknowledged"
         self.knows_every_number_that_was_committed()
@@ -238,18 +274,38 @@ class JournalMachine(RuleBasedStateMachine):
         ]
         assert self.journal.rows_waiting == len(found)
         assert found.nbytes <= MAX_MB << 20
-        assert len(self.outbox.rejected(10**6)) == self.model.rejected
+        assert [_refused_row(entry) for entry in self.outbox.rejected(10**6)[::-1]] == self.model.rejected
+
+    @invariant()
+    def no_bigger_than_its_bounds(self) -> None:
+        db = self.outbox._db
+        pages, free = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
+        )
+        refused = [key for (key,) in db.execute("SELECT key FROM outbox WHERE state = 'refused' ORDER BY id")]
+        assert (pages - free) * 4096 <= (MAX_MB << 20) + BESIDE
+        assert len(refused) <= KEPT and set(refused) <= self.forgotten
 
     @invariant()
     def nothing_committed_is_unaccounted_for(self) -> None:
         """Every committed entry waits, was taken or was refused; every row waits, is stored or was dropped."""
         for key, state in self.model.outbox.items():
             assert state == "waiting" or key in self.desk or key in self.forgotten
+        waiting = set[int]().union(*self.model.telemetry.values())
+        rejected = {row for row in self.model.rejected if row is not None}
+        assert self.model.rows <= waiting | self.store | self.model.dropped | rejected | self.model.no_more
 
     def teardown(self) -> None:
         self.journal.close()
         self.outbox.close()
         shutil.rmtree(self.folder)
+        self.patch.undo()
+
+
+def _refused_row(entry: dict[str, object]) -> int | None:
+    payload = entry["payload"]
+    assert isinstance(payload, bytes)
+    return int(np.frombuffer(payload, TELEMETRY)["seq"][0]) if entry["reason"] == "store" else None
 
 
 def _named(key: str) -> tuple[str, int]:

@@ -12,10 +12,12 @@ from journals import NOTHING, rows
 
 from core import metrics
 from core.config import Embedded
-from ingest.journal import Journal, Tick
+from core.model import TELEMETRY
+from ingest.journal import Journal, Taken, Tick
 from ingest.outbox import Outbox
 from ingest.store_relay import StoreRelay
-from storage import Outcome, Store
+from ingest.telemetry import as_telemetry
+from storage import SAMPLES, Outcome, Store
 from storage.embedded import EmbeddedStore
 
 
@@ -42,7 +44,7 @@ def until(holds: Callable[[], bool]) -> None:
 def relayed(journal: Journal, open_store: Callable[[], Store]) -> list[int]:
     """Runs a relay until it has moved all blocks; returns the blocks in the order in which they were struck off."""
     struck: list[int] = []
-    relay = StoreRelay(open_store, journal.path, 5, struck.extend)
+    relay = StoreRelay(open_store, journal.path, 5, lambda blocks, _: struck.extend(blocks))
     relay.start()
     until(lambda: len(struck) == 10)
     assert relay.alive()
@@ -83,9 +85,9 @@ class Moody(EmbeddedStore):
             raise ZeroDivisionError("a driver's bug")
         if mood == "late":  # stored, but the answer never came
             super().write(rows)
-            return Outcome("retry", 0, [], "no answer in time")
+            return Outcome("retry", 0, {}, "no answer in time")
         if mood:
-            return Outcome(mood, 0, [], mood)
+            return Outcome(mood, 0, {}, mood)
         return super().write(rows)
 
 
@@ -125,7 +127,7 @@ def test_a_store_that_hangs_does_not_hold_up_a_stop_and_gets_its_rows_the_next_t
     journal: Journal, tmp_path: Path
 ) -> None:
     hanging = Hanging(Embedded(path=str(tmp_path / "telemetry.db")))
-    relay = StoreRelay(lambda: hanging, journal.path, 5, lambda _: None)
+    relay = StoreRelay(lambda: hanging, journal.path, 5, lambda *_: None)
     relay.start()
     assert hanging.asked.wait(10)
     began = time.monotonic()
@@ -139,3 +141,52 @@ def test_a_store_that_hangs_does_not_hold_up_a_stop_and_gets_its_rows_the_next_t
     store = embedded(tmp_path)
     assert sorted(seq for _, _, seq in store.keys()) == list(range(30))  # noqa: SIM118
     store.close()
+
+
+class Picky(EmbeddedStore):
+    """A real store that takes no odd sequence number, and at first no samples."""
+
+    def __init__(self, settings: Embedded) -> None:
+        super().__init__(settings)
+        self.asked: list[str] = []
+
+    def write(self, rows: np.ndarray) -> Outcome:
+        kind = "samples" if rows.dtype == SAMPLES else "telemetry"
+        self.asked.append(kind)
+        if kind == "samples" and self.asked.count(kind) < 3:
+            return Outcome("retry", 0, {}, "not now")
+        odd = {k: f"odd: {row['seq']}" for k, row in enumerate(rows) if row["seq"] % 2}
+        super().write(rows[rows["seq"] % 2 == 0])
+        return Outcome("partial", len(rows) - len(odd), odd)
+
+
+def test_a_row_that_the_store_refuses_is_set_aside_with_its_reason_and_nothing_is_counted_twice(
+    tmp_path: Path,
+) -> None:
+    raw = np.zeros(40, SAMPLES)
+    raw["helmet"], raw["t_us"], raw["seq"] = b"SF-1", NOW_US + np.arange(40), np.arange(40) // 10
+    journal = Journal(tmp_path / "j.db")
+    journal.commit(Tick(NOW_US, telemetry=[rows(6), as_telemetry(raw)]), NOTHING)
+    before = metrics.ROWS_STORED._value.get(), metrics.ROWS_REFUSED._value.get()
+    picky = Picky(Embedded(path=str(tmp_path / "telemetry.db")))
+    taken: list[Taken] = []
+    relay = StoreRelay(lambda: picky, journal.path, 1000, lambda ids, bad: taken.append(Taken([], ids, bad)))
+    assert relay._move(0) is None and relay._move(0) is None
+    last = relay._move(0)
+    assert last is not None and relay._move(last) == last
+    assert picky.asked == ["telemetry", "samples", "samples", "samples"], "telemetry is not written again"
+    (struck,) = taken
+    journal.commit(Tick(NOW_US + 1), struck)
+    relay._outbox.close()
+    outbox = Outbox(journal.path)
+    assert journal.rows_waiting == outbox.count() == 0
+    kept = outbox.rejected()[::-1]
+    assert [(k["topic"], k["reason"], k["detail"]) for k in kept] == [
+        *(("telemetry", "store", f"SF-000001 boot 3 frame {n}: odd: {n}") for n in (1, 3, 5)),
+        *(("samples", "store", f"SF-1 boot 0 frame {n}: odd: {n}") for n in (1, 3)),
+    ]
+    assert [np.frombuffer(k["payload"], TELEMETRY)["seq"][0] for k in kept[:3]] == [1, 3, 5]
+    assert metrics.ROWS_STORED._value.get() - before[0] == 3
+    assert metrics.ROWS_REFUSED._value.get() - before[1] == 3 + 20
+    outbox.close()
+    journal.close()

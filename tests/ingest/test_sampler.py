@@ -175,7 +175,7 @@ def test_rows_and_samples_of_one_turn_reach_the_store_through_the_journal(tmp_pa
     journal.commit(Tick(NOW_US, telemetry=[rows(7), as_telemetry(found)]), NOTHING)
     struck: list[int] = []
     settings = Embedded(path=str(tmp_path / "telemetry.db"))
-    relay = StoreRelay(lambda: EmbeddedStore(settings), journal.path, 5000, struck.extend)
+    relay = StoreRelay(lambda: EmbeddedStore(settings), journal.path, 5000, lambda ids, _: struck.extend(ids))
     relay.start()
     deadline = time.monotonic() + 15
     while not struck:

@@ -44,7 +44,12 @@ def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(tmp_path
         )
         journal = Journal(tmp_path / "j.db", max_mb=64)
         taken: list[int] = []
-        relay = StoreRelay(lambda: open_store(settings), tmp_path / "j.db", settings.batch_rows, taken.extend)
+        relay = StoreRelay(
+            lambda: open_store(settings),
+            tmp_path / "j.db",
+            settings.batch_rows,
+            lambda ids, _: taken.extend(ids),
+        )
         influx.forever = "503"
         for second in range(HOUR_S):
             journal.commit(Tick(START_US + second * 1_000_000, telemetry=[second_of(second)]), Taken([], []))

@@ -55,7 +55,7 @@ def test_a_hostile_id_is_stored_as_it_is_or_refused(store: Store, victoria: Vict
     helmets = victoria.samples("helmet_flags")
     assert "VM-neighbour" in helmets
     refused = "\n" in text or "\\" in text
-    assert outcome.bad == ([0] if refused else [])
+    assert list(outcome.bad) == ([0] if refused else [])
     assert (text in helmets) is not refused
 
 
