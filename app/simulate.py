@@ -76,7 +76,7 @@ class Wanted:
 @click.option(
     "--crashes-per-hour",
     type=click.FloatRange(0),
-    help="Of the fleet; without it the demonstration's script.",
+    help="Of every 100 helmets; without it the demonstration's script.",
 )
 @click.option(
     "--splice",

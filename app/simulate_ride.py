@@ -75,7 +75,7 @@ def ride(
     clock: Clock,
     *,
     duration_s: float | None,
-    connections: int,
+    connections: int | None,
     ledger: Path | None,
     record: Path | None,
     stop: threading.Event,

@@ -81,7 +81,7 @@ def run_scenario(
         file.scenario(seed, prefix),
         Broker("127.0.0.1", stack.broker_port, stack.broker_user, stack.broker_password),
         clock,
-        connections=file.own_connections,
+        connections=file.shared_connections,
         ledger=ledger,
         record=record,
         duration_s=file.duration_s,

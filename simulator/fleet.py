@@ -79,7 +79,7 @@ def run_fleet(
     broker: Broker | None,
     clock: Clock,
     *,
-    connections: int = 4,
+    connections: int | None = 4,
     ledger: Path | None = None,
     record: Path | None = None,
     duration_s: float | None = None,
@@ -88,8 +88,8 @@ def run_fleet(
 ) -> Summary:
     """Runs until `duration_s` of the clock's time have passed or `stop` is set; blocks.
 
-    The helmets share `connections` connections; with as many connections as helmets each has its own, signs in
-    under its own id and has a Last Will. Raises `BrokerError` where the broker cannot be reached at the start; later
+    The helmets share `connections` connections; with None each has its own, signs in under its own id and has a Last
+    Will. Raises `BrokerError` where the broker cannot be reached at the start; later
     losses are waited out.
 
     Without a broker it is a dry run: the clock is only asked for the start, simulated time goes as fast as
@@ -130,7 +130,7 @@ class _Fleet:
         scenario: Scenario,
         broker: Broker | None,
         start_us: int,
-        connections: int,
+        connections: int | None,
         ledger: LedgerWriter | None,
         tape: TapeWriter | None,
     ) -> None:

@@ -66,9 +66,9 @@ class ScenarioFile(Section):
         return self.duration
 
     @property
-    def own_connections(self) -> int:
-        """How many connections the fleet opens."""
-        return self.helmets if self.connections == "own" else 4
+    def shared_connections(self) -> int | None:
+        """How many connections the fleet shares; None where each helmet has its own."""
+        return None if self.connections == "own" else 4
 
     def scenario(self, seed: int | None = None, prefix: str = "SF-") -> Scenario:
         """What the simulator runs."""

@@ -43,7 +43,7 @@ class Uplink:
         boot: int,
         broker: Broker | None,
         *,
-        connections: int,
+        connections: int | None,
         status: Sequence[HelmetStatus],
         ledger: LedgerWriter | None = None,
         faults: Faults = NO_FAULTS,
@@ -76,9 +76,9 @@ class Uplink:
             else None
         )
         self._delayed: list[tuple[int, int, int, bytes, Tag | None]] = []
-        self.own = connections >= len(ids)
+        self.own = connections is None
         """Whether each helmet has a connection of its own."""
-        self._connections = max(1, min(connections, len(ids)))
+        self._connections = len(ids) if connections is None else max(1, min(connections, len(ids)))
         self.net = self._network(broker)
         self._unconfirmed: list[dict[int, bytes]] = [{} for _ in ids]
         self._repeats: list[tuple[int, int, int]] = []
