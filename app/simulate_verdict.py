@@ -1,12 +1,14 @@
 """The verdict on a scenario's run: what came out, held against what was expected."""
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.reconcile import Account
 from simulator.fleet import Summary
 from simulator.ledger import Crash, Ledger
+from simulator.scenario import Happening
 from simulator.scenario_file import ExpectedAlert, ScenarioFile
 
 _LOST_SHOWN = 5
@@ -28,6 +30,8 @@ class Outcome:
     account: Account
     speed: float = 1.0
     """How many times as fast as real time it ran."""
+    asked: tuple[Happening, ...] = ()
+    """What was to happen."""
     report: list[str] = field(default_factory=list)
     """One line for each expectation that was not met; empty where all were."""
 
@@ -48,7 +52,7 @@ class Outcome:
 def judge(outcome: Outcome) -> list[str]:
     """Holds a run against its file's expectations: one line for each that was not met, `-` missing, `+` too much."""
     expect, start_us = outcome.file.expect, outcome.summary.start_us
-    report: list[str] = []
+    report = _never_happened(outcome)
     matched: set[str] = set()
     for expected in expect.alerts:
         chosen = None if expected.helmets is None else set(expected.helmets)
@@ -88,6 +92,22 @@ def judge(outcome: Outcome) -> list[str]:
         report.append(
             f"- rejected messages: {account.rejected}, expected at least {expect.rejected_at_least}"
         )
+    return report
+
+
+def _never_happened(outcome: Outcome) -> list[str]:
+    """Happenings that were asked for and that no frame told of: of them nothing was tried out."""
+    happened = Counter((c.helmet[-6:], c.kind) for c in outcome.ledger.crashes)
+    report = []
+    for h in outcome.asked:
+        key = (f"{h.helmet + 1:06d}", h.name)
+        if not h.expected:
+            continue
+        if happened[key]:
+            happened[key] -= 1
+        else:
+            what = f"{h.name} at {h.t_s:.1f} s never happened: it was in no position for it"
+            report.append(f"- helmet {h.helmet + 1}: {what}")
     return report
 
 
