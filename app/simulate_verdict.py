@@ -14,6 +14,8 @@ from simulator.scenario_file import ExpectedAlert, ScenarioFile
 _LOST_SHOWN = 5
 SLOW_S = 2.0
 """Simulated lateness above which times say more about the machine than about the system."""
+_TOO_LATE = 0.2
+"""Share of the events at a rate that may come too late to happen before the end."""
 _FRAME_S = 1.5
 """A frame leaves so long after its first sample at the latest (docs/payload.md)."""
 
@@ -96,18 +98,26 @@ def judge(outcome: Outcome) -> list[str]:
 
 
 def _never_happened(outcome: Outcome) -> list[str]:
-    """Happenings that were asked for and that no frame told of: of them nothing was tried out."""
+    """What was asked for and no frame told of, so that nothing was tried out: one line each, and one for each rate."""
     happened = Counter((c.helmet[-6:], c.kind) for c in outcome.ledger.crashes)
     report = []
-    for h in outcome.asked:
+    drawn, missed = Counter[str](), Counter[str]()
+    for h in sorted(outcome.asked, key=lambda h: h.by_rate):
         key = (f"{h.helmet + 1:06d}", h.name)
         if not h.expected:
             continue
-        if happened[key]:
-            happened[key] -= 1
-        else:
+        came = happened[key] > 0
+        happened[key] -= came
+        drawn[h.name] += h.by_rate
+        missed[h.name] += h.by_rate and not came
+        if not came and not h.by_rate:
             what = f"{h.name} at {h.t_s:.1f} s never happened: it was in no position for it"
             report.append(f"- helmet {h.helmet + 1}: {what}")
+    report += [
+        f"- {name}: only {drawn[name] - n} of {drawn[name]} happened"
+        for name, n in missed.items()
+        if n > _TOO_LATE * drawn[name]
+    ]
     return report
 
 

@@ -75,6 +75,8 @@ class Happening:
     up_after_s: float | None = None
     answer: Answer | None = None
     """What the rider says when asked "are you all right?"; None is "ok" of who has not crashed, else silence."""
+    by_rate: bool = False
+    """Whether chance set the time: a few may come too late to find the helmet in a position for them."""
     splice: Splice | None = field(default=None, compare=False)
     """The recording that the rider lives through, for the kind `splice`."""
 

@@ -101,7 +101,12 @@ class ScenarioFile(Section):
                     e.from_ + length * rng.random(rng.poisson(e.per_hour * length / 3600))
                 ).tolist()
             splice = _splice(e)
-            out += [Happening(t, e.event, helmet, e.ok_after, e.up_after, e.answer, splice) for t in times]
+            out += [
+                Happening(
+                    t, e.event, helmet, e.ok_after, e.up_after, e.answer, e.per_hour is not None, splice
+                )
+                for t in times
+            ]
         return out
 
     def _faults(self) -> dict[str, Any]:

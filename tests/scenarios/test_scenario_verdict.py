@@ -110,6 +110,12 @@ def test_each_happening_that_was_asked_for_and_never_came_is_a_line() -> None:
     twice = (*asked[:2], Happening(50, "fall", 1), Happening(55, "ok", 1))
     assert [line[:24] for line in judge(replace(outcome(GOOD), asked=twice))] == ["- helmet 2: fall at 50.0"]
     assert judge(replace(outcome(GOOD), asked=asked[:2])) == []
+    rate = tuple(Happening(t, "pothole", 2, by_rate=True) for t in range(10, 20))
+    assert judge(replace(outcome(GOOD), asked=rate)) == ["- pothole: only 0 of 10 happened"]
+    holes = [Crash("SF-000003", START_US + t, "pothole", "none", 1, 10) for t in range(9)]
+    enough = replace(outcome(GOOD), asked=rate)
+    enough.ledger.crashes.extend(holes)
+    assert judge(enough) == []
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("20", 20), ("20s", 20), ("2m", 120), ("1.5h", 5400)])
