@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from app.reconcile import Account
-from app.simulate import Duration
+from app.simulate_options import Duration
 from app.simulate_verdict import Outcome, judge
 from app.simulate_view import fleet_table
 from simulator.fleet import Progress, Summary
