@@ -107,8 +107,10 @@ def ride(
         return
     end = summary.end
     by = "acknowledged" if broker else "made (dry run)"
+    median, late = summary.ack_ms
+    waits = f", PUBACK after {median:.1f} ms (median) and {late:.1f} ms (99 %)" if broker else ""
     console.print(
-        f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings"
+        f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings{waits}"
         + "".join(f", {name} {count}" for name, count in sorted(end.injected.items()))
     )
 
