@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -112,7 +113,7 @@ class Duration(click.ParamType[float]):
 class Rate(click.FloatRange):
     """A number within a range; no number is none."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         found = float(super().convert(value, param, ctx))
         if math.isnan(found):
