@@ -1,6 +1,7 @@
 """Fleets and crowds on the command line: what rides, and the last line that says how it went."""
 
 import re
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ from simulator.sensor import PARTS
 from simulator.splice import find_recording, splice_of
 
 P = TypeVar("P")
+_FILES_BESIDE = 100
+"""Open files beside the connections: libraries, the ledger, the tape."""
 
 
 def drawn(
@@ -36,6 +39,7 @@ def drawn(
     crashes_per_hour: float | None = None,
     splices: Sequence[str] = (),
     part: str | None = None,
+    prefix: str = "SF-",
     duration_s: float | None = None,
 ) -> Scenario:
     """What rides without a scenario file: the demonstration, a load of crashes, or spliced recordings."""
@@ -47,6 +51,7 @@ def drawn(
         raise fail("--crashes-per-hour needs --for: the crashes are drawn before the start")
     else:
         chosen = load(helmets or 100, duration_s, crashes_per_hour, seed)
+    chosen = replace(chosen, prefix=prefix)
     return replace(chosen, parts=((PARTS[part], 1.0),)) if part else chosen
 
 
@@ -75,13 +80,15 @@ def ride(
     clock: Clock,
     *,
     duration_s: float | None,
-    connections: int,
+    connections: int | None,
     ledger: Path | None,
     record: Path | None,
     stop: threading.Event,
     as_json: bool,
 ) -> None:
     """Runs a fleet, with a live view in a terminal, and says what it came to."""
+    if broker and connections is None:
+        _make_room(scenario.helmets)
     console = Console(stderr=True)
     with _live(console, partial(fleet_table, scenario)) as show:
         summary = run_fleet(
@@ -100,10 +107,25 @@ def ride(
         return
     end = summary.end
     by = "acknowledged" if broker else "made (dry run)"
+    median, late = summary.ack_ms
+    waits = f", PUBACK after {median:.1f} ms (median) and {late:.1f} ms (99 %)" if broker else ""
     console.print(
-        f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings"
+        f"{end.frames} frames sent, {end.acked} {by}, {end.repeats} repeated, {end.happened} happenings{waits}"
         + "".join(f", {name} {count}" for name, count in sorted(end.injected.items()))
     )
+
+
+def _make_room(connections: int) -> None:
+    """Lets this process hold so many connections open, or says what keeps it from it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _FILES_BESIDE
+    if hard not in (resource.RLIM_INFINITY, -1) and hard < needed:
+        raise fail(
+            f"{connections} connections need {needed} open files, and this process may have {hard}: raise its limit "
+            "(ulimit -Hn), or let them share fewer connections"
+        )
+    if soft not in (resource.RLIM_INFINITY, -1) and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def crowd(

@@ -77,11 +77,12 @@ def run_scenario(
     on_progress: Any = None,
 ) -> Outcome:
     """Rides a scenario against a running stack; helmets are named by `prefix`, so that several can share one."""
+    scenario = file.scenario(seed, prefix)
     summary = run_fleet(
-        file.scenario(seed, prefix),
+        scenario,
         Broker("127.0.0.1", stack.broker_port, stack.broker_user, stack.broker_password),
         clock,
-        connections=file.own_connections,
+        connections=file.shared_connections,
         ledger=ledger,
         record=record,
         duration_s=file.duration_s,
@@ -100,7 +101,7 @@ def run_scenario(
     alerts = [a for a in desk.alerts() if a["helmet"].startswith(prefix)]
     for alert in alerts:
         alert["detections"] = desk.get(f"/api/v1/alerts/{alert['id']}")["detections"]
-    outcome = Outcome(file, summary, truth, alerts, account, clock.scale)
+    outcome = Outcome(file, summary, truth, alerts, account, clock.scale, scenario.happenings)
     return replace(outcome, report=judge(outcome))
 
 

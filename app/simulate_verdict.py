@@ -1,17 +1,21 @@
 """The verdict on a scenario's run: what came out, held against what was expected."""
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.reconcile import Account
 from simulator.fleet import Summary
 from simulator.ledger import Crash, Ledger
+from simulator.scenario import Happening
 from simulator.scenario_file import ExpectedAlert, ScenarioFile
 
 _LOST_SHOWN = 5
 SLOW_S = 2.0
 """Simulated lateness above which times say more about the machine than about the system."""
+_TOO_LATE = 0.2
+"""Share of the events at a rate that may come too late to happen before the end."""
 _FRAME_S = 1.5
 """A frame leaves so long after its first sample at the latest (docs/payload.md)."""
 
@@ -28,6 +32,8 @@ class Outcome:
     account: Account
     speed: float = 1.0
     """How many times as fast as real time it ran."""
+    asked: tuple[Happening, ...] = ()
+    """What was to happen."""
     report: list[str] = field(default_factory=list)
     """One line for each expectation that was not met; empty where all were."""
 
@@ -48,7 +54,7 @@ class Outcome:
 def judge(outcome: Outcome) -> list[str]:
     """Holds a run against its file's expectations: one line for each that was not met, `-` missing, `+` too much."""
     expect, start_us = outcome.file.expect, outcome.summary.start_us
-    report: list[str] = []
+    report = _never_happened(outcome)
     matched: set[str] = set()
     for expected in expect.alerts:
         chosen = None if expected.helmets is None else set(expected.helmets)
@@ -88,6 +94,30 @@ def judge(outcome: Outcome) -> list[str]:
         report.append(
             f"- rejected messages: {account.rejected}, expected at least {expect.rejected_at_least}"
         )
+    return report
+
+
+def _never_happened(outcome: Outcome) -> list[str]:
+    """What was asked for and no frame told of, so that nothing was tried out: one line each, and one for each rate."""
+    happened = Counter((c.helmet[-6:], c.kind) for c in outcome.ledger.crashes)
+    report = []
+    drawn, missed = Counter[str](), Counter[str]()
+    for h in sorted(outcome.asked, key=lambda h: h.by_rate):
+        key = (f"{h.helmet + 1:06d}", h.name)
+        if not h.expected:
+            continue
+        came = happened[key] > 0
+        happened[key] -= came
+        drawn[h.name] += h.by_rate
+        missed[h.name] += h.by_rate and not came
+        if not came and not h.by_rate:
+            what = f"{h.name} at {h.t_s:.1f} s never happened: it was in no position for it"
+            report.append(f"- helmet {h.helmet + 1}: {what}")
+    report += [
+        f"- {name}: only {drawn[name] - n} of {drawn[name]} happened"
+        for name, n in missed.items()
+        if n > _TOO_LATE * drawn[name]
+    ]
     return report
 
 

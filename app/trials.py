@@ -12,6 +12,7 @@ from core.model import Detection, Frames, Worn
 from detectors import Fleet
 from simulator.everyday import STATE, everyday
 from simulator.impacts import Motion
+from simulator.legs import FALLING_MPS2
 from simulator.motion import VEHICLES, Vehicle, rotation
 from simulator.sensor import Part, counts, sampled
 
@@ -80,6 +81,7 @@ def _live(row: npt.NDArray[np.void], situation: Situation, rng: np.random.Genera
     row["up"], row["halt_s"], row["leg_end_s"] = (0, 0, 1), np.inf, 1e6
     row["v_in"] = row["v_cruise"] = row["v_out"] = speed
     row["speed_up"] = row["slow_down"] = 1.0
+    row["halt_down"] = FALLING_MPS2
     row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
     row["sway"] = 0.0 if situation == "park" else rng.uniform(0.03, 0.08)
     row["stir_g"] = 0.0 if situation == "park" else rng.uniform(0.01, 0.03)

@@ -61,7 +61,7 @@ def connected(port: int, helmets: int, seconds: float) -> dict[str, Any]:
         Scenario("connections", helmets),
         Broker("127.0.0.1", port),
         SystemClock(),
-        connections=helmets,
+        connections=None,
         duration_s=seconds,
         stop=stop,
         on_progress=seen.append,

@@ -15,7 +15,8 @@ class Answers:
 
     def __init__(self, scenario: Scenario) -> None:
         self._everybody = scenario.answers
-        self._rng = np.random.default_rng((scenario.seed, 13))
+        self._seed = (scenario.seed, 13)
+        self._rngs: dict[int, np.random.Generator] = {}
         self._told: dict[int, list[tuple[float, Answer | None]]] = {}
         for h in sorted(scenario.happenings, key=lambda h: h.t_s):
             self._told.setdefault(h.helmet, []).append((h.t_s, h.answer))
@@ -29,4 +30,6 @@ class Answers:
             answer = "ok" if self._everybody and not crashed else "silence"
         if answer == "silence":
             return None
-        return float(self._rng.uniform(*(_RIDING_S if riding and not crashed else _HALTED_S))), answer
+        # From the helmet's own random numbers: who else is asked meanwhile changes nothing.
+        rng = self._rngs.setdefault(helmet, np.random.default_rng((*self._seed, helmet)))
+        return float(rng.uniform(*(_RIDING_S if riding and not crashed else _HALTED_S))), answer

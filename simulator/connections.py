@@ -5,6 +5,7 @@ flight than the broker allows; the rest waits here, bounded.
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import time
@@ -75,6 +76,9 @@ class Connections:
             try:
                 connection.client.reconnect()
             except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    what = f"connection {connection.number + 1} of {len(self._all)}: too many open files"
+                    raise BrokerError(f"{what}; raise the limit (ulimit -n)") from None
                 raise BrokerError(f"no broker at {where}: {error}") from None
             self._watch(connection)
         while self.connected < len(self._all):

@@ -48,6 +48,7 @@ STATE = np.dtype(
         ("slow_down", "<f8"),
         ("halt_s", "<f8"),
         ("halt_v", "<f8"),
+        ("halt_down", "<f8"),
         ("x_m", "<f8"),
         ("y_m", "<f8"),
         ("east", "<f8"),
@@ -59,8 +60,8 @@ STATE = np.dtype(
 )
 """What a helmet is doing: loop offset, vehicle, road (1 is class B), which way is up, amplitudes of sway (rad),
 small motion (g RMS) and steps; its speed, from `v_in` at `leg_s` over `v_cruise` to `v_out` at `leg_end_s`,
-in m/s and m/s², braking to a stand from `halt_s` on; where it is: `went_m` from a place in metres east and
-north of the city's middle; how it is carried (`HEAD`, `HANDLEBAR` or `BOX`); and how much a sensor on the
+in m/s and m/s², braking to a stand with `halt_down` from `halt_s` on; where it is: `went_m` from a place in metres
+east and north of the city's middle; how it is carried (`HEAD`, `HANDLEBAR` or `BOX`); and how much a sensor on the
 shell rattles, as a share of the shaking."""
 
 HEAD, HANDLEBAR, BOX = 0, 1, 2
@@ -163,7 +164,7 @@ def speed(state: npt.NDArray[np.void], t_s: Array) -> Array:
     down = s["v_out"] + state["slow_down"][:, None] * np.maximum(0, s["leg_end_s"] - t_s)
     v = np.maximum(0, np.minimum(np.minimum(up, down), s["v_cruise"]))
     halted = t_s - state["halt_s"][:, None]
-    braking = np.maximum(0, state["halt_v"][:, None] - 6.0 * np.maximum(0, halted))
+    braking = np.maximum(0, state["halt_v"][:, None] - state["halt_down"][:, None] * np.maximum(0, halted))
     return np.asarray(np.where(halted > 0, np.minimum(v, braking), v))
 
 

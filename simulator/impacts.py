@@ -100,12 +100,22 @@ def _strike(
     direction = unit(up + rng.normal(0, 0.25, 3))
     add(f, at_s, _rung(rng, half_sine(delta_v, contact_s), mount), direction)
     for _ in range(rng.integers(1, 4)):
+        delta_v, contact_s = secondary(rng, v)
         later = at_s + rng.uniform(0.08, 0.9)
-        contact_s = rng.uniform(0.006, 0.03)
-        # 4 to 30 g, whatever the contact time: 2·T·g0·A/π is the change of speed that makes A.
-        delta_v = rng.uniform(4, min(30.0, 4 + 6 * v)) * 2 * contact_s * G0 / np.pi
-        add(f, later, half_sine(delta_v, contact_s), unit(up + rng.normal(0, 0.5, 3)))
+        add(f, later, half_sine(delta_v, mount.contact * contact_s), unit(up + rng.normal(0, 0.5, 3)))
     return v
+
+
+def secondary(rng: np.random.Generator, v_mps: float) -> tuple[float, float]:
+    """Change of speed in m/s and contact time in s of a lesser impact after one at `v_mps`: 4 to 30 g in the liner.
+
+    The head comes back with 0.1 to 0.5 of the first speed and touches the ground softer and longer.
+    """
+    while True:  # peak and duration belong together, so all is drawn again where they do not fit
+        delta_v = rng.uniform(0.1, 0.5) * v_mps * (1 + rng.uniform(*LINER.restitution))
+        contact_s = rng.uniform(0.006, 0.03)
+        if 4 <= np.pi * delta_v / (2 * contact_s * G0) <= 30:
+            return delta_v, contact_s
 
 
 def _rung(rng: np.random.Generator, pulse: Array, mount: Mount) -> Array:
@@ -172,7 +182,7 @@ def car_hit(rng: np.random.Generator, mount: Mount = LINER) -> Motion:
     flight_s = rng.uniform(0.3, 0.8)
     ground_s = impact_s + contact_s + flight_s
     axis = sideways(rng)
-    tilt = min(np.radians(rng.uniform(70, 170)), 8 * (contact_s + flight_s + 0.1) / 1.875)
+    tilt = min(np.radians(rng.uniform(50, 135)), 8 * (contact_s + flight_s + 0.1) / 1.875)
     angle = tilt * smooth(t, impact_s, ground_s + 0.1)
     support = 1 - smooth(t, impact_s, impact_s + contact_s) * (1 - smooth(t, ground_s, ground_s + 0.03))
     f = body_frame(angle, axis, support)
@@ -225,23 +235,35 @@ def drop(rng: np.random.Generator, height_m: float | None = None) -> Motion:
     return instead(f, 0.0, 0.3 + float(fall_s), "park", up, 0.0, turning(axis, angle))
 
 
-def _knock(rng: np.random.Generator, v_mps: tuple[float, float], contact_s: tuple[float, float]) -> Motion:
-    t = np.arange(int(1.5 * FINE_HZ)) / FINE_HZ
-    f = np.zeros((len(t), 3))
+def _knock(
+    rng: np.random.Generator,
+    f: Array,
+    at_s: float,
+    v_mps: tuple[float, float],
+    contact_s: tuple[float, float],
+) -> None:
     delta_v = rng.uniform(*v_mps) * (1 + rng.uniform(0.05, 0.35))
-    direction = unit(rng.normal(0, 1, 3))
-    add(f, 0.3, half_sine(delta_v, rng.uniform(*contact_s)), direction)
-    return Motion(f, np.ones(len(t)), 0.3, "go_on")
+    add(f, at_s, half_sine(delta_v, rng.uniform(*contact_s)), unit(rng.normal(0, 1, 3)))
 
 
 def door(rng: np.random.Generator) -> Motion:
     """A worn helmet meets a door frame at walking pace."""
-    return _knock(rng, (0.4, 2.2), (0.003, 0.010))
+    t = np.arange(int(1.5 * FINE_HZ)) / FINE_HZ
+    f = np.zeros((len(t), 3))
+    _knock(rng, f, 0.3, (0.4, 2.5), (0.003, 0.010))
+    return Motion(f, np.ones(len(t)), 0.3, "go_on")
 
 
 def table(rng: np.random.Generator) -> Motion:
-    """An unworn helmet is put down hard."""
-    return _knock(rng, (0.2, 0.8), (0.002, 0.006))
+    """An unworn helmet is tilted by 20 to 95 degrees in half a second, put down hard, and lies that way."""
+    t = np.arange(int(4.0 * FINE_HZ)) / FINE_HZ
+    impact_s = 0.8
+    axis, tilt = sideways(rng), np.radians(rng.uniform(20, 95))
+    angle = tilt * smooth(t, 0.3, impact_s)
+    f = body_frame(angle, axis, np.ones(len(t)))
+    _knock(rng, f, impact_s, (0.2, 0.8), (0.002, 0.006))
+    up = turned(axis, np.array([tilt]))[0]
+    return instead(f, 0.1, impact_s, "park", up, 0.0, turning(axis, angle))
 
 
 def rough_spot(

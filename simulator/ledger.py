@@ -45,15 +45,20 @@ class Ledger:
 
 
 class LedgerWriter:
-    """Appends to a ledger file. Each `flush` hands the lines to the operating system; no fsync."""
+    """Writes the ledger of one run. Each `flush` hands the lines to the operating system; no fsync.
+
+    Raises `FileExistsError` where the file already holds one: two runs in one ledger would be held against one broker.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        if path.is_file() and path.stat().st_size:
+            raise FileExistsError(f"{path} holds the ledger of another run: move it away, or name a new one")
+        self._file = path.open("w", encoding="utf-8")
         self._lines: list[str] = []
 
     def run(self, scenario: str, seed: int, start_us: int) -> None:
-        """Notes the start of a run; a file may hold several."""
+        """Notes the start of the run."""
         self._write(["run", scenario, seed, start_us])
 
     def frame(self, helmet: str, boot: int, seq: int, t0_us: int, sent_us: int) -> None:

@@ -7,6 +7,11 @@ import numpy as np
 
 from simulator.everyday import STATE, speed
 
+HARD_MPS2 = (4.9, 8.8)
+"""How hard riders brake who must: 0.5 to 0.9 g."""
+FALLING_MPS2 = 6.0
+"""How fast who falls comes to a stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

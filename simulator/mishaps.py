@@ -133,8 +133,13 @@ def jump(rng: np.random.Generator) -> Motion:
     # The ramp gives the speed that the flight takes away again: g T/2 upwards before, the same downwards after.
     add(f, 0.45 - push_s, impacts.haversine(G0 * flight_s / 2, push_s), np.array([0.0, 0.0, 1.0]))
     f[:, 2] -= smooth(t, 0.45, 0.47) * (1 - smooth(t, land_s, land_s + 0.02))
-    delta_v = G0 * flight_s / 2 + rng.uniform(0.0, 1.0) + 0.5 * rng.random()
-    contact_s = rng.uniform(0.055, 0.13)
+    while (
+        True
+    ):  # peak and duration belong together, so both are drawn again where no head was ever measured so high
+        delta_v = G0 * flight_s / 2 + rng.uniform(0.0, 1.0) + 0.5 * rng.random()
+        contact_s = rng.uniform(0.055, 0.13)
+        if 2 * delta_v / (contact_s * G0) <= 8.5:
+            break
     add(f, land_s, impacts.haversine(delta_v, contact_s), unit(np.array([rng.normal(-0.15, 0.1), 0.0, 1.0])))
     nod = (
         np.radians(rng.uniform(5, 12)) * smooth(t, land_s, land_s + 0.15) * (1 - smooth(t, land_s + 0.2, 2.3))

@@ -13,7 +13,7 @@ import numpy as np
 from simulator import befalls, city, handling, impacts
 from simulator.befalls import OBSTACLES, ON_THE_WAY, Activity
 from simulator.everyday import BOX, HANDLEBAR, HEAD, PENDULUM_SHOWS
-from simulator.legs import Pace, set_off, speed_at, stand_here
+from simulator.legs import FALLING_MPS2, HARD_MPS2, Pace, set_off, speed_at, stand_here
 from simulator.motion import CARGO, RIDER, VEHICLES, Array
 from simulator.mount import LINER, MOUNTS
 from simulator.overlays import Overlay, laid, straightened
@@ -28,7 +28,6 @@ _LEAD_S = 2.6
 
 _OBSTACLE_GAP_S = 1.0
 """Between two obstacles of a script: closer ones would be taken at once, as no road has them."""
-_BRAKING_MPS2 = 6.0
 _REST_S = 2.0
 """How long after an impact the helmet counts as lying; the impact's motion goes on for longer than that."""
 
@@ -78,7 +77,7 @@ class Rider:
         row["vehicle"] = self._rng.integers(len(VEHICLES))
         if group and group.vehicle:
             row["vehicle"] = [v.name for v in VEHICLES].index(group.vehicle)
-        row["up"], row["halt_s"] = (0, 0, 1), np.inf
+        row["up"], row["halt_s"], row["halt_down"] = (0, 0, 1), np.inf, FALLING_MPS2
         other: Activity = ("walk", "stand", "park")[int(self._rng.integers(3))]
         rides = self._rng.random() < scenario.riding
         if group and group.riding is not None:
@@ -215,7 +214,7 @@ class Rider:
         stops = rng.random() < 0.3 and self._wanted(t_s) != "ride"
         wait_s = rng.uniform(5, 40)
         if rng.random() < 0.05:
-            down = rng.uniform(4.5, 6.5)  # a hard stop: half a g
+            down = rng.uniform(*HARD_MPS2)
         v_out = 0.0 if stop or stops else 0.8 * cruise
         pace = Pace(v_in, max(cruise, v_in), v_out, up, down)
         lasts = set_off(row, t_s, ((east - x) / length, (north - y) / length), pace, length)
@@ -255,7 +254,7 @@ class Rider:
             self._up_after_s = h.up_after_s
             self._strike(impact_s, motion)
             if h.kind == "brake":
-                self._stop_hard(impact_s)
+                self._stop_hard(impact_s, float(rng.uniform(*HARD_MPS2)))
             if h.kind in OBSTACLES:
                 self._obstacle_s = impact_s
         self._due.pop(0)
@@ -265,19 +264,19 @@ class Rider:
         if h.ok_after_s is not None:
             self.said.append((impact_s + h.ok_after_s, "ok"))
 
-    def _stop_hard(self, at_s: float) -> None:
+    def _stop_hard(self, at_s: float, down: float) -> None:
         """To a stand from `at_s` on, three seconds of waiting, then the next leg."""
         row = self._row
-        row["halt_v"], row["halt_s"] = self._speed(at_s), at_s
+        row["halt_v"], row["halt_s"], row["halt_down"] = self._speed(at_s), at_s, down
         # The leg's own end stays where it is: moving it would change the speed at a stroke.
-        self._leg_over_s = at_s + float(row["halt_v"]) / _BRAKING_MPS2 + 3.0
+        self._leg_over_s = at_s + float(row["halt_v"]) / down + 3.0
         self._until_s = max(self._until_s, self._leg_over_s + 1.0)
         self._spots.clear()
 
     def _strike(self, impact_s: float, motion: Motion) -> None:
         self._overlay(impact_s - motion.impact_s, motion)
         if motion.then == "lie":
-            self._row["halt_v"] = self._speed(impact_s)
+            self._row["halt_v"], self._row["halt_down"] = self._speed(impact_s), FALLING_MPS2
             self._row["halt_s"] = impact_s
             self._spots.clear()
         if motion.then != "go_on":

@@ -66,9 +66,9 @@ class ScenarioFile(Section):
         return self.duration
 
     @property
-    def own_connections(self) -> int:
-        """How many connections the fleet opens."""
-        return self.helmets if self.connections == "own" else 4
+    def shared_connections(self) -> int | None:
+        """How many connections the fleet shares; None where each helmet has its own."""
+        return None if self.connections == "own" else 4
 
     def scenario(self, seed: int | None = None, prefix: str = "SF-") -> Scenario:
         """What the simulator runs."""
@@ -85,12 +85,13 @@ class ScenarioFile(Section):
             **self._faults(),
         )
 
-    def _indices(self, chosen: tuple[int, ...] | None) -> list[int]:
+    def indices(self, chosen: tuple[int, ...] | None) -> list[int]:
+        """Places in the fleet of the helmets that were chosen."""
         return list(range(self.helmets)) if chosen is None else [n - 1 for n in chosen]
 
     def _happenings(self, e: EventFile, number: int, seed: int) -> list[Happening]:
         out = []
-        for k, helmet in enumerate(self._indices(e.helmets)):
+        for k, helmet in enumerate(self.indices(e.helmets)):
             times = [(e.at or 0.0) + k * e.spread]
             if e.per_hour is not None:
                 rng = np.random.default_rng((seed, 19, number, helmet))
@@ -100,7 +101,12 @@ class ScenarioFile(Section):
                     e.from_ + length * rng.random(rng.poisson(e.per_hour * length / 3600))
                 ).tolist()
             splice = _splice(e)
-            out += [Happening(t, e.event, helmet, e.ok_after, e.up_after, e.answer, splice) for t in times]
+            out += [
+                Happening(
+                    t, e.event, helmet, e.ok_after, e.up_after, e.answer, e.per_hour is not None, splice
+                )
+                for t in times
+            ]
         return out
 
     def _faults(self) -> dict[str, Any]:
@@ -110,10 +116,10 @@ class ScenarioFile(Section):
         for f in self.faults:
             end_s = float("inf") if f.until is None else f.until
             if f.fault in FRAME_FAULTS:
-                helmets = None if f.helmets is None else frozenset(self._indices(f.helmets))
+                helmets = None if f.helmets is None else frozenset(self.indices(f.helmets))
                 out["spells"].append(Spell(Faults(**{f.fault: f.probability}), helmets, f.from_, end_s))
                 continue
-            for helmet in self._indices(f.helmets):
+            for helmet in self.indices(f.helmets):
                 if f.fault in SENSOR_FAULTS:
                     kind: Any = f.fault
                     out["sensor_faults"].append(
@@ -202,10 +208,14 @@ def _misfits(found: ScenarioFile) -> list[tuple[str, list[Any]]]:
                 out.append(
                     (f"{where}.helmets: there is no helmet {number} of {found.helmets}", [*path, "helmets"])
                 )
-        at_s = getattr(part, "at", None) or 0.0
+        at_s, where = getattr(part, "at", None) or 0.0, ".".join(map(str, path))
         if at_s > found.duration:
-            where = ".".join(map(str, path))
             out.append((f"{where}.at: {at_s:g} s is after the end at {found.duration:g} s", [*path, "at"]))
+        spread = getattr(part, "spread", 0.0)
+        last_s = at_s + spread * (len(found.indices(part.helmets)) - 1)
+        if at_s <= found.duration < last_s:
+            what = f"{where}.spread: the last helmet's turn is at {last_s:g} s, after the end at {found.duration:g} s"
+            out.append((what, [*path, "spread"]))
     for k, e in enumerate(found.events):
         try:
             _splice(e)

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ class Tag(NamedTuple):
     repeat: bool
 
 
+_STEP = 0.02
 REPEAT_US = 2_000_000
 """Device contract, rule 3."""
 UNCONFIRMED_MAX = 16
@@ -43,7 +45,7 @@ class Uplink:
         boot: int,
         broker: Broker | None,
         *,
-        connections: int,
+        connections: int | None,
         status: Sequence[HelmetStatus],
         ledger: LedgerWriter | None = None,
         faults: Faults = NO_FAULTS,
@@ -62,11 +64,12 @@ class Uplink:
         self._tap = tap
         self.injected = Counter[str]()
         """How often each fault struck so far."""
-        self._faults = (
+        # Repeats have faults of their own: when the network made them must not change what befalls later frames.
+        self._faults, self._repeat_faults = (
             [
                 FaultyStream(
                     faults,
-                    (seed, 17, i),
+                    (seed, purpose, i),
                     [s for s in spells if s.helmets is None or i in s.helmets],
                     self.injected,
                 )
@@ -74,11 +77,12 @@ class Uplink:
             ]
             if faults or spells
             else None
+            for purpose in (17, 18)
         )
         self._delayed: list[tuple[int, int, int, bytes, Tag | None]] = []
-        self.own = connections >= len(ids)
+        self.own = connections is None
         """Whether each helmet has a connection of its own."""
-        self._connections = max(1, min(connections, len(ids)))
+        self._connections = len(ids) if connections is None else max(1, min(connections, len(ids)))
         self.net = self._network(broker)
         self._unconfirmed: list[dict[int, bytes]] = [{} for _ in ids]
         self._repeats: list[tuple[int, int, int]] = []
@@ -87,6 +91,8 @@ class Uplink:
         self._sent_s: dict[Key, float] = {}
         self.ack_s: deque[float] = deque(maxlen=2000)
         """Real seconds from sending to PUBACK of the last frames."""
+        self.ack_steps = Counter[int]()
+        """The same of all frames of the run, in steps of 2 % (`ack_ms`)."""
         self.frames = self.acked = self.repeats = self.events = 0
 
     def _network(self, broker: Broker | None) -> Network:
@@ -131,24 +137,7 @@ class Uplink:
 
     def frame(self, frame: Frame, now_us: int, t_s: float = 0.0) -> None:
         """Sends a frame that is due, `t_s` into the run; one sent on impact is repeated until it is received."""
-        name = self.ids[frame.index]
-        sent = [Sent(frame.payload, True)]
-        if self._faults is not None:
-            sent = self._faults[frame.index].send(frame.payload, t_s)
-        for payload, intact, delay_s in sent:
-            tag = None
-            if intact:  # not always this frame: a fault may have held back the one before
-                boot, seq, t0_us = (
-                    int.from_bytes(payload[a:b], "little") for a, b in ((28, 32), (32, 36), (36, 44))
-                )
-                tag = Tag((name, boot, seq), False)
-                if self._ledger:
-                    self._ledger.frame(name, boot, seq, t0_us, now_us)
-            if delay_s:
-                later = (now_us + round(delay_s * 1e6), next(self._order), frame.index, payload, tag)
-                heapq.heappush(self._delayed, later)
-            else:
-                self._put(frame.index, self._motion[frame.index], payload, tag)
+        self._send(frame.index, frame.payload, now_us, t_s, repeat=False)
         self.frames += 1
         if frame.on_impact:
             held = self._unconfirmed[frame.index]
@@ -156,6 +145,28 @@ class Uplink:
             if len(held) > UNCONFIRMED_MAX:
                 del held[min(held)]
             heapq.heappush(self._repeats, (now_us + REPEAT_US, frame.index, frame.seq))
+
+    def _send(self, index: int, payload: bytes, now_us: int, t_s: float, *, repeat: bool) -> None:
+        """What the faults leave of a frame goes on its way."""
+        faults = self._repeat_faults if repeat else self._faults
+        sent = [Sent(payload, True)] if faults is None else faults[index].send(payload, t_s)
+        keys: set[Key] = set()
+        for piece, intact, delay_s in sent:
+            tag = None
+            if intact:  # not always this frame: a fault may have held back the one before
+                boot, seq, t0_us = (
+                    int.from_bytes(piece[a:b], "little") for a, b in ((28, 32), (32, 36), (36, 44))
+                )
+                key = (self.ids[index], boot, seq)
+                tag = Tag(key, repeat or key in keys)  # a duplicate is no second frame
+                keys.add(key)
+                if self._ledger and not tag.repeat:
+                    self._ledger.frame(*key, t0_us, now_us)
+            if delay_s:
+                later = (now_us + round(delay_s * 1e6), next(self._order), index, piece, tag)
+                heapq.heappush(self._delayed, later)
+            else:
+                self._put(index, self._motion[index], piece, tag)
 
     def truth(self, frame: Frame, origin_us: int) -> None:
         """Notes in the ledger what really happened within a frame."""
@@ -187,20 +198,19 @@ class Uplink:
 
     def coverage(self, index: int, covered: bool) -> None:
         """A helmet loses the network, or has it back and sends what it kept, oldest first."""
+        kept = self._kept.pop(index, deque())
         if not covered:
             self._kept[index] = deque(maxlen=KEPT_MAX)
         if self.own:
             self.net.hold(index, not covered)
-        elif not covered:  # the connection stands for others too: what the broker would say for this one
+        elif covered:
+            self._say(index, self._status[index])
+        else:  # the connection stands for others too: what the broker would say for this one
             self._say(index, HelmetStatus(self.ids[index], False, 0))
-        if covered:
-            kept = self._kept.pop(index, deque())
-            if not self.own:
-                self._say(index, self._status[index])
-            for name, payload, tag in kept:
-                self._publish(index, name, payload, tag)
+        for name, payload, tag in kept:
+            self._publish(index, name, payload, tag)
 
-    def turn(self, now_us: int) -> None:
+    def turn(self, now_us: int, t_s: float = 0.0) -> None:
         """Repeats what has not been received for two seconds, and sends what was delayed."""
         while self._delayed and self._delayed[0][0] <= now_us:
             _, _, index, late, tag = heapq.heappop(self._delayed)
@@ -212,8 +222,7 @@ class Uplink:
                 continue
             heapq.heappush(self._repeats, (now_us + REPEAT_US, index, seq))
             if index not in self._kept:
-                tag = Tag((self.ids[index], self._boots[index], seq), True)
-                self._put(index, self._motion[index], payload, tag)
+                self._send(index, payload, now_us, t_s, repeat=True)
                 self.repeats += 1
 
     def close(self) -> None:
@@ -226,6 +235,15 @@ class Uplink:
     def unconfirmed(self) -> int:
         """Sent-on-impact frames without a receipt."""
         return sum(len(held) for held in self._unconfirmed)
+
+    def ack_ms(self, share: float) -> float:
+        """Milliseconds in which so large a share of the run's frames was acknowledged; 0 where none was."""
+        wanted = share * self.ack_steps.total()
+        for step in sorted(self.ack_steps):
+            wanted -= self.ack_steps[step]
+            if wanted <= 0:
+                return 1e3 * math.exp(step * _STEP)
+        return 0.0
 
     def _put(self, index: int, name: str, payload: bytes, tag: Tag | None) -> None:
         if index in self._kept:
@@ -250,7 +268,8 @@ class Uplink:
             self.acked += not tag.repeat
             sent_s = self._sent_s.pop(tag.key, None)
             if sent_s is not None:
-                self.ack_s.append(time.monotonic() - sent_s)
+                self.ack_s.append(took_s := time.monotonic() - sent_s)
+                self.ack_steps[round(math.log(max(took_s, 1e-6)) / _STEP)] += 1
             if self._ledger:
                 self._ledger.acked(*tag.key)
 

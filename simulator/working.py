@@ -8,7 +8,7 @@ from simulator import city, handling, mishaps
 from simulator.befalls import Activity
 from simulator.day import Day, Shift, Task
 from simulator.everyday import HANDLEBAR, HEAD
-from simulator.legs import Pace, set_off, stand_here
+from simulator.legs import HARD_MPS2, Pace, set_off, stand_here
 from simulator.motion import Array
 from simulator.pulses import Motion
 from simulator.rider import Rider
@@ -179,7 +179,7 @@ class WorkingRider(Rider):
         if self._crossing != self._task.goal:
             waits_s = city.red_s(self._crossing, self._heading, t_s + pace.lasts_s(left_m))
             if waits_s:  # some see red late
-                down = float(rng.uniform(4.5, 6.5)) if rng.random() < 0.05 else down
+                down = float(rng.uniform(*HARD_MPS2)) if rng.random() < 0.05 else down
                 pace = Pace(v_in, pace.cruise, 0.0, up, down).fitting(left_m)
         lasts_s = set_off(row, t_s, (float(self._heading[0]), float(self._heading[1])), pace, left_m)
         self._leg_over_s = t_s + lasts_s + waits_s

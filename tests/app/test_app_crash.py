@@ -16,7 +16,7 @@ SCALE = 4.0
 
 def ride(stack: Stack, ledger: Path, seconds: float) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app.cli", "simulate", "--config", str(stack.config), "--helmets", "60"]
-    command += ["--for", str(seconds), "--crashes-per-hour", "1200", "--seed", "3", "--ledger", str(ledger)]
+    command += ["--for", str(seconds), "--crashes-per-hour", "2000", "--seed", "3", "--ledger", str(ledger)]
     stack.start("fleet", command)
     return stack.processes.pop("fleet")
 

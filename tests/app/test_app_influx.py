@@ -13,7 +13,7 @@ pytest_plugins = ["telemetry_servers"]
 
 def ride(stack: Stack, seconds: int) -> None:
     command = [sys.executable, "-m", "app.cli", "simulate", "--config", str(stack.config), "--helmets", "20"]
-    stack.start("fleet", [*command, "--for", str(seconds), "--crashes-per-hour", "600"])
+    stack.start("fleet", [*command, "--for", str(seconds), "--crashes-per-hour", "3000"])
     assert stack.processes.pop("fleet").wait(60) == 0, stack.said("fleet")
 
 

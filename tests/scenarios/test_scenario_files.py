@@ -55,6 +55,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
         ('helmets: "1,3"', [('helmets: "1,9"', "no helmet 9 of 5", 7)]),
         ("fault: stuck", [("fault: stick", "'stick' is not one of", 12)]),
         ("at: 10s", [("at: 90s", "after the end at 60 s", 7)]),
+        ("spread: 2s", [("spread: 51s", "last helmet's turn is at 61 s, after the end at 60 s", 7)]),
         ("event: fall, kind", [("event: drop, kind", "no event 'drop'", 15)]),
         ("hangs: true", [("hang: true", "unknown option", 5)]),
         ("name: small", [("name: small\nname: other", "given twice", 2)]),

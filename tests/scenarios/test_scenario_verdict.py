@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from app.reconcile import Account
-from app.simulate import Duration
+from app.simulate_options import Duration
 from app.simulate_verdict import Outcome, judge
 from app.simulate_view import fleet_table
 from simulator.fleet import Progress, Summary
 from simulator.ledger import Crash, Ledger
+from simulator.scenario import Happening
 from simulator.scenario_file import parse_scenario
 
 START_US = 1_767_225_600_000_000
@@ -100,6 +101,21 @@ def test_a_machine_that_is_too_slow_for_the_speed_is_said_beside_the_differences
 def test_an_event_that_never_happened_does_not_pass_in_silence() -> None:
     empty = replace(outcome([]), ledger=Ledger())
     assert judge(empty) == ["- fall: it never happened, so nothing could be expected"]
+
+
+def test_each_happening_that_was_asked_for_and_never_came_is_a_line() -> None:
+    asked = tuple(Happening(10.0 * (k + 1), "fall", k) for k in range(3))
+    report = judge(replace(outcome(GOOD), asked=asked))
+    assert report == ["- helmet 3: fall at 30.0 s never happened: it was in no position for it"]
+    twice = (*asked[:2], Happening(50, "fall", 1), Happening(55, "ok", 1))
+    assert [line[:24] for line in judge(replace(outcome(GOOD), asked=twice))] == ["- helmet 2: fall at 50.0"]
+    assert judge(replace(outcome(GOOD), asked=asked[:2])) == []
+    rate = tuple(Happening(t, "pothole", 2, by_rate=True) for t in range(10, 20))
+    assert judge(replace(outcome(GOOD), asked=rate)) == ["- pothole: only 0 of 10 happened"]
+    holes = [Crash("SF-000003", START_US + t, "pothole", "none", 1, 10) for t in range(9)]
+    enough = replace(outcome(GOOD), asked=rate)
+    enough.ledger.crashes.extend(holes)
+    assert judge(enough) == []
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("20", 20), ("20s", 20), ("2m", 120), ("1.5h", 5400)])

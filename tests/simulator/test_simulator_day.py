@@ -215,7 +215,7 @@ def test_what_a_working_fleet_keeps_without_network_is_sent_later_and_nothing_is
     ledger = tmp_path / "l.jsonl"
     scenario = working(10, 60.0, 12.0)
     end = run_fleet(
-        scenario, None, ManualClock(START_US), duration_s=480, stop=threading.Event(), connections=10, ledger=ledger
+        scenario, None, ManualClock(START_US), duration_s=480, stop=threading.Event(), connections=None, ledger=ledger
     ).end  # fmt: skip
     truth = read_ledger(ledger)
     assert end.injected["battery"] > 0

@@ -6,9 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.simulate import simulate
 from simulator.ledger import Crash, LedgerWriter, read_ledger
 
 WRITE_FOR_EVER = """
@@ -69,8 +72,24 @@ def test_a_file_cut_anywhere_can_be_read(cut: int) -> None:
         assert [seq for _, _, seq in published] == list(range(len(published)))
 
 
-def test_a_second_run_adds_to_the_file(tmp_path: Path) -> None:
-    for boot in (1, 2):
-        with LedgerWriter(tmp_path / "ledger.jsonl") as ledger:
-            ledger.frame("SF-000001", boot, 0, 0, 0)
-    assert set(read_ledger(tmp_path / "ledger.jsonl").published) == {("SF-000001", 1, 0), ("SF-000001", 2, 0)}
+def test_a_second_run_does_not_write_into_the_ledger_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with LedgerWriter(path) as ledger:
+        ledger.frame("SF-000001", 1, 0, 0, 0)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="holds the ledger of another run"):
+        LedgerWriter(path)
+    assert path.read_bytes() == before
+    path.write_bytes(b"")  # nothing in it: of no run
+    with LedgerWriter(path) as ledger:
+        ledger.frame("SF-000001", 2, 0, 0, 0)
+    assert set(read_ledger(path).published) == {("SF-000001", 2, 0)}
+
+
+def test_the_command_says_so_in_a_sentence_and_records_nothing(tmp_path: Path) -> None:
+    options = ["--helmets", "1", "--for", "3s", "--dry-run", "--ledger", str(tmp_path / "l")]
+    first, second = (CliRunner().invoke(simulate, options) for _ in range(2))
+    assert first.exit_code == 0
+    assert second.exit_code == 1
+    assert "holds the ledger of another run" in second.output
+    assert "Traceback" not in second.output

@@ -234,5 +234,5 @@ def test_what_a_scenario_or_a_crowd_says_itself_is_refused_beside_it(
     script: list[str], said: list[str]
 ) -> None:
     answer = CliRunner().invoke(simulate, [*script, *said])
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert said[0] in answer.output and "leave it out" in answer.output

@@ -1,83 +1,136 @@
-"""The literature study's tables hold: what parts see of each event, 5 to 95 of 100 draws; exceptions say why.
+"""The literature study's tables of impacts hold, column by column; every exception is named with its reason.
 
-Where a row of the study cannot be met by mechanics, its band here is what mechanics gives, and `docs/simulator.md` says so.
+The exceptions stand in `docs/simulator.md` ("What parts see, beside the literature study") as well.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pytest
+from draws import DRAWS, NAMES, Band, clean, draws, dv, hic15, holds, resultant
 
 from core.model import G0
 from detectors import injury
 from simulator import impacts, mishaps, pulses
-from simulator.motion import EBIKE, FINE_HZ
-from simulator.mount import SHELL
-from simulator.pulses import Motion
-from simulator.sensor import PARTS, sampled
+from simulator.motion import FINE_HZ
+from simulator.mount import LINER
+from simulator.sensor import Part, sampled
 
-DRAWS = 60
-NAMES = ("100hz-16g", "200hz-32g", "400hz-200g")
-Band = tuple[float, float]
-
-
-def _spot(kinds: tuple[str, ...]) -> Callable[[np.random.Generator], Motion]:
-    def made(rng: np.random.Generator) -> Motion:
-        return impacts.rough_spot(rng, rng.uniform(3, 12.5), EBIKE, kinds[int(rng.integers(len(kinds)))])  # type: ignore[arg-type]
-
-    return made
-
-
-MAKE: dict[str, Callable[[np.random.Generator], Motion]] = {
-    "bump": _spot(("bump", "pothole")),
-    "kerb": _spot(("kerb",)),
-    "shell strike": lambda rng: impacts.head_strike(rng, SHELL),
-    **mishaps.KINDS,
-}
+ARTEFACT = (
+    "the study's drop spins up to 43 rad/s in one step, as it says itself: 20 g of centripetal force at 11 cm"
+)
+LOW = "our bumps are 3 to 8 cm high and ridden at 3 to 12.5 m/s; the study does not say how high its own are"
+LANDS = "a wheel that leaves a kerb comes down with all the speed of the fall; nothing of it is lost in a linear chain"
+SLOWER = "a helmet swings on the handlebar by 5 to 15 degrees at 1.6 Hz"
 
 
 @dataclass(frozen=True)
-class Draws:
-    """What three parts made of many draws of one event, with the motion itself from 1 s before to 2.5 s after."""
+class Figure:
+    """A figure of the study: its median, and where it gives them 5 and 95 of 100."""
 
-    fine: np.ndarray
-    seen: dict[str, np.ndarray]
-    before: np.ndarray
-    """(n,) seconds from the beginning of each piece to its impact."""
-    tilt_deg: np.ndarray
+    median: float
+    low: float | None = None
+    high: float | None = None
 
 
-@lru_cache
-def draws(event: str) -> Draws:
-    fine, before, tilts = [], [], []
-    for seed in range(DRAWS):
-        motion = MAKE[event](np.random.default_rng((seed, 77)))
-        total = motion.f + motion.keep[:, None] * [0.0, 0.0, 1.0]
-        length = 7 * FINE_HZ // 2
-        first = max(0, round((motion.impact_s - 1) * FINE_HZ))
-        piece = total[first : first + length]
-        still = np.repeat(piece[-1:], length - len(piece), 0)
-        fine.append(np.concatenate([piece, still]))
-        before.append(motion.impact_s - first / FINE_HZ)
-        tilts.append(np.degrees(np.arccos(np.clip(motion.up[2], -1, 1))))
-    seen = {}
-    for name in NAMES:
-        rows = [sampled(f, PARTS[name], seed * 0.37 % 1) for seed, f in enumerate(fine)]
-        n = min(map(len, rows))
-        seen[name] = np.stack([row[:n] for row in rows]).astype(float)
-    return Draws(np.stack(fine), seen, np.array(before), np.array(tilts))
+STUDY: dict[str, dict[str, Figure]] = {
+    # 400 Hz and ±200 g, median (5 to 95 %)
+    "peak": {
+        "bump": Figure(6.6, 3.3, 8.6), "kerb": Figure(7.3, 4.2, 10), "jump": Figure(6.3, 3.5, 9),
+        "door": Figure(33, 12, 52), "table": Figure(13, 6, 31), "drop": Figure(186, 110, 251),
+        "handlebar": Figure(12.5, 7, 21), "head_strike": Figure(71, 41, 135), "fall": Figure(8.5, 5.7, 14),
+        "car_hit": Figure(100, 8, 177),
+    },
+    "dv50": {
+        "bump": Figure(3.0, 1.4, 4.0), "kerb": Figure(2.0), "jump": Figure(1.6), "door": Figure(1.5, 0.4, 2.9),
+        "table": Figure(0.5, 0.3, 1.1), "drop": Figure(7.0, 4.4, 15), "handlebar": Figure(0.6),
+        "head_strike": Figure(5.2, 2.5, 8.1), "fall": Figure(2.6), "car_hit": Figure(6.7),
+    },
+    "hic15": {
+        "bump": Figure(1.6), "kerb": Figure(2.0), "jump": Figure(1.2), "door": Figure(16), "table": Figure(1),
+        "drop": Figure(710, 270, 1470), "handlebar": Figure(1), "head_strike": Figure(199, 45, 691),
+        "fall": Figure(2.8), "car_hit": Figure(322),
+    },
+    "tilt": {
+        "table": Figure(57), "drop": Figure(87), "head_strike": Figure(77, 51, 93), "fall": Figure(61),
+        "car_hit": Figure(91),
+    },
+    "omega": {
+        "table": Figure(0.3), "drop": Figure(43), "handlebar": Figure(3.6), "head_strike": Figure(4.5),
+        "fall": Figure(2.4), "car_hit": Figure(5.4),
+    },
+    # 100 Hz and ±16 g
+    "slow peak": {"head_strike": Figure(20, 14, 26), "drop": Figure(17, 9, 28)},
+    "slow dv50": {"head_strike": Figure(2.7)},
+}  # fmt: skip
+
+EXCEPTIONS: dict[tuple[str, str], tuple[Band, Band, str]] = {
+    # column, event: where median and 5 to 95 of 100 are instead, and why
+    ("dv50", "bump"): ((1.2, 2.0), (0.5, 3.2), LOW),
+    ("dv50", "kerb"): ((2.4, 3.1), (1.6, 4.6), LANDS),
+    ("omega", "table"): (
+        (2.5, 4.2),
+        (1.5, 6.0),
+        "it is turned in half a second; the study's was turned at a stroke",
+    ),
+    ("omega", "drop"): ((2.0, 5.0), (1.0, 5.1), ARTEFACT),
+    ("omega", "handlebar"): ((1.5, 2.6), (0.8, 2.8), SLOWER),
+    ("omega", "head_strike"): (
+        (6, 12),
+        (4, 24),
+        "dummy heads spin at 15.7 rad/s in the mean of 23 rebuilt crashes",
+    ),
+    ("slow peak", "drop"): ((8, 12), (5, 18), ARTEFACT),
+}
+HIC_FACTOR = 2.0
+"""HIC goes with the peak's power of 2.5: a quarter more g is 1.75 times as much."""
 
 
-def resultant(event: str, part: str = "400hz-200g") -> np.ndarray:
-    return np.asarray(np.linalg.norm(draws(event).seen[part], axis=2))
+def measured(column: str, event: str) -> np.ndarray:
+    return np.asarray(
+        {
+            "peak": lambda: resultant(event).max(1),
+            "dv50": lambda: dv(event, "400hz-200g", 0.05),
+            "hic15": lambda: hic15(event),
+            "tilt": lambda: draws(event).tilt_deg,
+            "omega": lambda: draws(event).rad_s,
+            "slow peak": lambda: resultant(event, "100hz-16g").max(1),
+            "slow dv50": lambda: dv(event, "100hz-16g", 0.05),
+        }[column]()
+    )
 
 
-def dv(event: str, part: str, window_s: float) -> np.ndarray:
-    acc = draws(event).seen[part]
-    upright = event in ("bump", "kerb", "jump", "door", "table", "handlebar")
-    return injury.dv_mps(acc - [0.0, 0.0, 1.0] if upright else acc, PARTS[part].rate_hz, window_s)
+def agrees(column: str, event: str) -> bool:
+    """Whether the median is within a third and 5 to 95 of 100 within half of the study's."""
+    figure, found = STUDY[column][event], measured(column, event)
+    low, middle, high = np.percentile(found, (5, 50, 95))
+    factor = HIC_FACTOR if column == "hic15" else 4 / 3
+    good = figure.median / factor <= middle <= figure.median * factor
+    if figure.low is not None and figure.high is not None:
+        wider = HIC_FACTOR if column == "hic15" else 1.5
+        good = good and figure.low / wider <= low and high <= figure.high * wider
+    return bool(good)
+
+
+CELLS = [(column, event) for column, rows in STUDY.items() for event in rows]
+
+
+@pytest.mark.parametrize(("column", "event"), [cell for cell in CELLS if cell not in EXCEPTIONS])
+def test_parts_see_what_the_study_says(column: str, event: str) -> None:
+    assert agrees(column, event), np.percentile(measured(column, event), (5, 50, 95))
+
+
+@pytest.mark.parametrize(("column", "event"), EXCEPTIONS)
+def test_an_exception_is_needed_and_is_what_it_says(column: str, event: str) -> None:
+    median, most, why = EXCEPTIONS[column, event]
+    assert not agrees(column, event), why
+    holds(measured(column, event), median, most)
+
+
+@pytest.mark.parametrize("event", ["bump", "kerb", "jump", "door", "handlebar"])
+def test_what_goes_on_leaves_the_helmet_upright(event: str) -> None:
+    # The study's 1 to 4 degrees are the sway of the head, which everyday motion brings.
+    assert draws(event).tilt_deg.max() == 0
 
 
 def weightless_s(event: str, *, after: bool) -> np.ndarray:
@@ -91,33 +144,6 @@ def weightless_s(event: str, *, after: bool) -> np.ndarray:
     return np.array(out)
 
 
-def holds(values: np.ndarray, median: Band, most: Band) -> None:
-    """The median lies in its band, and 5 to 95 of 100 lie within `most`."""
-    low, middle, high = np.percentile(values, (5, 50, 95))
-    assert median[0] <= middle <= median[1], (low, middle, high)
-    assert most[0] <= low, (low, middle, high)
-    assert high <= most[1], (low, middle, high)
-
-
-@pytest.mark.parametrize(
-    ("event", "median", "most"),
-    [
-        ("bump", (4.3, 6.6), (2.8, 9.3)),
-        ("kerb", (6.0, 9.0), (4.2, 12.0)),
-        ("jump", (5.0, 7.0), (3.5, 9.7)),
-        ("door", (26, 40), (10, 70)),
-        ("table", (11, 20), (6, 38)),
-        ("drop", (160, 210), (95, 290)),
-        ("handlebar", (12, 21), (7, 30)),
-        ("head_strike", (64, 90), (33, 165)),
-        ("fall", (8, 11.5), (5.5, 15)),
-        ("car_hit", (90, 135), (50, 220)),
-    ],
-)
-def test_the_peak_at_400_hz_and_200_g(event: str, median: Band, most: Band) -> None:
-    holds(resultant(event).max(1), median, most)
-
-
 @pytest.mark.parametrize(
     ("event", "bands"),
     [
@@ -125,7 +151,7 @@ def test_the_peak_at_400_hz_and_200_g(event: str, median: Band, most: Band) -> N
         ("bump", ((0.3, 1.7), (0.3, 1.7), (0.3, 1.7))),
         ("kerb", ((0.7, 2.1), (0.7, 2.1), (0.7, 2.1))),
         ("jump", ((0.5, 1.7), (0.5, 1.7), (0.5, 1.7))),
-        ("door", ((0.3, 2.8), (0.4, 2.8), (0.4, 2.9))),
+        ("door", ((0.3, 2.8), (0.4, 2.8), (0.4, 3.0))),
         ("table", ((0.15, 1.2), (0.2, 1.2), (0.2, 1.2))),
         ("handlebar", ((0.2, 1.1), (0.2, 1.1), (0.2, 1.1))),
         ("head_strike", ((1.3, 3.5), (2.2, 5.3), (2.6, 9.0))),
@@ -135,28 +161,6 @@ def test_the_peak_at_400_hz_and_200_g(event: str, median: Band, most: Band) -> N
 def test_the_change_of_speed_in_20_ms(event: str, bands: tuple[Band, Band, Band]) -> None:
     for part, most in zip(NAMES, bands, strict=True):
         holds(dv(event, part, 0.02), most, most)
-
-
-@pytest.mark.parametrize(
-    ("event", "dv50_mps", "hic15"),
-    [
-        ("bump", (1.2, 3.0), (0.4, 1.7)),
-        ("kerb", (1.8, 3.5), (1.5, 4.0)),
-        ("jump", (1.3, 2.2), (0.8, 1.8)),
-        ("door", (1.2, 2.0), (12, 25)),
-        ("table", (0.4, 0.8), (0.7, 3.5)),
-        ("drop", (5.0, 7.0), (450, 750)),
-        ("handlebar", (0.5, 0.8), (0.8, 3.0)),
-        ("head_strike", (4.7, 6.2), (140, 270)),
-        ("fall", (2.3, 3.8), (2.3, 6.0)),
-        ("car_hit", (6.2, 8.5), (300, 700)),
-    ],
-)
-def test_the_change_of_speed_in_50_ms_and_hic_in_the_middle_of_draws(
-    event: str, dv50_mps: Band, hic15: Band
-) -> None:
-    assert dv50_mps[0] <= np.median(dv(event, "400hz-200g", 0.05)) <= dv50_mps[1]
-    assert hic15[0] <= np.median(injury.hic(resultant(event), 400)) <= hic15[1]
 
 
 @pytest.mark.parametrize(
@@ -181,25 +185,79 @@ def test_how_long_the_helmet_is_weightless_before_and_after_the_impact(
         assert high <= most[1] + 0.011, (low, high)
 
 
+def test_slow_parts_hardly_ever_show_a_sample_at_the_rail_though_they_clip() -> None:
+    clipped = (np.abs(draws("head_strike").fine) > 16).any((1, 2))
+    at_rail = (np.abs(draws("head_strike").seen["100hz-16g"]) >= 15.9).any(2).sum(1)
+    assert clipped.all()
+    assert np.median(at_rail) == 0
+    assert np.percentile(at_rail, 95) <= 1
+
+
+def test_a_drop_that_spins_up_in_one_step_reads_what_the_study_read() -> None:
+    found = draws("drop")
+    seen = []
+    for k, (f, at_s) in enumerate(zip(found.fine, found.before, strict=True)):
+        spun = f.copy()
+        spun[round(at_s * FINE_HZ) : round((at_s + 0.3) * FINE_HZ), 0] += 43**2 * 0.11 / G0
+        seen.append(sampled(spun, Part(100, 16, 0.002), k * 0.37 % 1)[:250].astype(float))
+    assert np.median(np.linalg.norm(seen, axis=2).max(1)) == pytest.approx(17, rel=0.1)
+    assert np.percentile(injury.dv_mps(np.stack(seen), 100, 0.02), 95) == pytest.approx(4.1, rel=0.3)
+
+
+def test_a_phone_of_16_g_and_200_hz_sees_a_drop_as_recorded_phones_did() -> None:
+    # 17 to 19 g were recorded, at 198 Hz.
+    phone = Part(200, 16, 0.002)
+    seen = [np.linalg.norm(sampled(f, phone, 0.5), axis=1).max() for f in draws("drop").fine]
+    assert 16 <= np.median(seen) <= 20
+
+
 @pytest.mark.parametrize(
-    ("event", "median", "most"),
-    [("head_strike", (70, 85), (50, 101)), ("fall", (58, 80), (44, 96)), ("car_hit", (85, 140), (65, 171)),
-     ("drop", (70, 115), (30, 165))],
-)  # fmt: skip
-def test_how_far_the_helmet_lies_tilted_afterwards(event: str, median: Band, most: Band) -> None:
-    holds(draws(event).tilt_deg, median, most)
+    ("rule", "event", "slow", "fast"),
+    [
+        # Share of draws that each rule of thumb takes for a crash: at 100 Hz ±16 g and at 400 Hz ±200 g.
+        ("peak", "table", 0.04, 0.77),
+        ("peak", "handlebar", 0.03, 0.72),
+        ("peak", "door", 0.39, 0.97),
+        ("peak", "head_strike", 0.97, 1.0),
+        ("peak", "fall", 0.44, 0.50),
+        ("peak", "drop", None, 1.0),  # slow: ARTEFACT
+        ("peak, tilted and still", "head_strike", 0.81, 0.77),
+        ("peak, tilted and still", "drop", None, 0.91),
+        ("free fall, peak and still", "head_strike", 0.53, 0.34),
+        ("free fall, peak and still", "car_hit", 0.04, 0.03),
+        ("free fall, peak and still", "drop", None, 1.0),
+    ],
+)
+def test_rules_of_thumb_fail_as_the_study_says(
+    rule: str, event: str, slow: float | None, fast: float
+) -> None:
+    for part, share in (("100hz-16g", slow), ("400hz-200g", fast)):
+        peak, falls, tilt, moves = clean(event, part)
+        hit = peak >= 10
+        if "tilted" in rule:
+            hit = hit & (tilt >= 45)
+        if "free fall" in rule:
+            hit = hit & (falls >= 0.1)
+        if "still" in rule:
+            hit = hit & (moves < 0.05)
+        if share is not None:
+            # Sixty draws here and sixty there: three deviations of the difference, and what our knocks differ.
+            assert np.mean(hit) == pytest.approx(share, abs=0.27)
 
 
-def test_a_slow_part_sees_drop_and_head_strike_alike() -> None:
-    strike, drop = (np.median(resultant(event, "100hz-16g").max(1)) for event in ("head_strike", "drop"))
-    assert 14 <= strike <= 26
-    assert 9 <= drop <= 28
+def test_free_fall_before_the_peak_finds_drops_and_misses_crashes() -> None:
+    found = {
+        event: np.mean(clean(event, "400hz-200g")[1] >= 0.1) for event in ("drop", "head_strike", "car_hit")
+    }
+    assert found["drop"] == 1
+    assert found["head_strike"] < 0.6
+    assert found["car_hit"] < 0.1
 
 
 def test_the_shell_is_hit_four_times_as_hard_for_a_quarter_of_the_time_and_rings() -> None:
     liner, shell = draws("head_strike").fine, draws("shell strike").fine
     peaks = np.linalg.norm(shell, axis=2).max(1)
-    holds(peaks, (250, 450), (120, 750))
+    holds(peaks, (250, 450), (150, 605))
     widths = []
     for f in (liner, shell):
         size = np.linalg.norm(f, axis=2)
@@ -250,16 +308,45 @@ def test_first_pulses_have_the_peak_that_speed_and_contact_time_give(
     assert high < high_g + 2.5, shape
 
 
-def test_falls_take_as_long_as_their_height_says() -> None:
-    for height_m, t_s, v in (
-        (0.3, 0.2474, 2.426),
-        (1.0, 0.4516, 4.429),
-        (1.5, 0.5531, 5.424),
-        (2.0, 0.6387, 6.263),
-    ):
-        motion = impacts.drop(np.random.default_rng(1), height_m)
-        assert motion.impact_s - 0.3 == pytest.approx(t_s, abs=1e-3)
-        assert np.sqrt(2 * G0 * height_m) == pytest.approx(v, abs=1e-3)
+@pytest.mark.parametrize(
+    ("height_m", "t_s", "v"),
+    [
+        (0.03, 0.0782, 0.767), (0.1, 0.1428, 1.400), (0.3, 0.2474, 2.426), (0.5, 0.3193, 3.132), (1.0, 0.4516, 4.429),
+        (1.2, 0.4947, 4.851), (1.5, 0.5531, 5.424), (1.6, 0.5712, 5.602), (2.0, 0.6387, 6.263),
+    ],
+)  # fmt: skip
+def test_a_drop_falls_as_long_and_strikes_as_fast_as_its_height_says(
+    height_m: float, t_s: float, v: float
+) -> None:
+    for seed in range(6):
+        motion = impacts.drop(np.random.default_rng(seed), height_m)
+        total = np.linalg.norm(motion.f + motion.keep[:, None] * [0.0, 0.0, 1.0], axis=1)
+        at = round(motion.impact_s * FINE_HZ)
+        assert (total[:at] < 0.45).sum() / FINE_HZ == pytest.approx(t_s, abs=0.01)
+        # The pulse stops the fall and throws the helmet up again with 0.25 to 0.5 of its speed.
+        delta_v = np.linalg.norm(motion.f[at : at + round(0.0062 * FINE_HZ)].sum(0)) / FINE_HZ * G0
+        assert 1.24 * v < delta_v < 1.52 * v
+
+
+def test_secondary_impacts_are_4_to_30_g_in_6_to_30_ms_and_the_softer_the_longer() -> None:
+    rng = np.random.default_rng(4)
+    drawn = [impacts.secondary(rng, v) for v in rng.uniform(2, 8, 2000)]
+    delta_v, contact_s = np.array(drawn).T
+    peak_g = np.pi * delta_v / (2 * contact_s * G0)
+    assert contact_s.min() >= 0.006 and contact_s.max() <= 0.03
+    assert peak_g.min() >= 4 and peak_g.max() <= 30
+    assert np.corrcoef(peak_g, contact_s)[0, 1] < -0.3
+    assert delta_v.max() <= 0.5 * 8 * (1 + LINER.restitution[1])
+
+
+def test_secondary_impacts_come_one_to_three_within_0p9_s() -> None:
+    for seed in range(20):
+        f = np.zeros((3 * FINE_HZ, 3))
+        impacts._strike(np.random.default_rng(seed), f, 0.5, np.array([0.0, 0, 1]), (2.0, 6.5), LINER)
+        size = np.linalg.norm(f, axis=1)
+        after = size[round(0.58 * FINE_HZ) :]
+        assert 4 * 0.9 < after.max() <= 3 * 30
+        assert size[round((0.5 + 0.9 + 0.03) * FINE_HZ) + 2 :].max() == 0
 
 
 def test_sliding_shakes_with_0p4_to_1p2_g_below_40_hz_for_0p2_to_1p5_s() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from recorder import Recorder
 
 from core.clock import ManualClock, SystemClock
 from ingest.codec import Message, decode_motion, parse_topic
+from simulator import player
 from simulator.connections import Broker
 from simulator.faults import ClockFault, Faults, Flat, Reboot, Spell
 from simulator.fleet import run_fleet
@@ -83,6 +85,75 @@ def test_another_helmet_changes_no_byte_of_the_others(tmp_path: Path) -> None:
     many = dry(tmp_path / "many", everything(12))
     kept = {r.topic for r in few}
     assert sorted(few) == sorted(r for r in many if r.topic in kept)
+
+
+def test_loss_hits_repeats_as_well(tmp_path: Path) -> None:
+    struck = Scenario(
+        "struck", 1, happenings=(Happening(4, "head_strike", 0),), spells=(Spell(Faults(loss=1.0)),)
+    )
+    assert not [r for r in dry(tmp_path / "t", struck, 12) if r.topic.endswith("motion")]
+
+
+def test_a_duplicate_is_counted_once(tmp_path: Path) -> None:
+    scenario = Scenario("twice", 2, spells=(Spell(Faults(duplicate=1.0)),))
+    summary = run_fleet(
+        scenario, None, ManualClock(START_US), record=tmp_path / "t", duration_s=10, stop=threading.Event()
+    )
+    motion = [r for r in Tape(tmp_path / "t") if r.topic.endswith("motion")]
+    assert len(motion) == 2 * summary.end.frames
+    assert summary.end.acked == summary.end.frames
+
+
+def test_outages_that_overlap_end_with_the_last_of_them(tmp_path: Path) -> None:
+    scenario = Scenario("two", 1, outages=(Outage(0, 4, 10), Outage(0, 6, 14)))
+    tape = dry(tmp_path / "t", scenario, 20)
+    away = [r.offset_us / 1e6 for r in tape if r.topic.endswith("motion")]
+    assert max(np.diff(away)) > 9
+    said = [r for r in tape if r.topic.endswith("status")]
+    assert [r.offset_us / 1e6 for r in said[1:3]] == pytest.approx([4, 14], abs=0.02)
+
+
+@pytest.mark.parametrize("connections", [1, None])
+def test_who_starts_anew_is_gone_meanwhile(tmp_path: Path, connections: int | None) -> None:
+    scenario = Scenario("r", 1, reboots=(Reboot(0, 7, 3),))
+    run_fleet(
+        scenario, None, ManualClock(START_US), record=tmp_path / "t", duration_s=20, stop=threading.Event(),
+        connections=connections,
+    )  # fmt: skip
+    said = [
+        (r.offset_us / 1e6, b"true" in r.payload) for r in Tape(tmp_path / "t") if r.topic.endswith("status")
+    ]
+    # With a connection of its own it is the broker that says that it has gone.
+    online = [(at_s, up) for at_s, up in said if 1 < at_s < 19]
+    shared = [(7, False), (10, True)]
+    wanted = shared if connections else shared[1:]
+    assert [up for _, up in online] == [up for _, up in wanted]
+    assert [at_s for at_s, _ in online] == pytest.approx([at_s for at_s, _ in wanted], abs=0.02)
+
+
+def test_more_helmets_are_exported_than_files_may_be_open(tmp_path: Path) -> None:
+    tape = tmp_path / "t"
+    run_fleet(
+        Scenario("many", 90), None, ManualClock(START_US), record=tape, duration_s=3, stop=threading.Event()
+    )
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (90, before[1]))
+    try:
+        frames = export(Tape(tape), tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(frames) == 90
+    for helmet in frames:
+        assert (tmp_path / "out" / f"{helmet}.csv").read_text().count("t_us") == 1
+
+
+def test_export_in_pieces_is_export_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dry(tmp_path / "t", Scenario("few", 3), 8)
+    whole = export(Tape(tmp_path / "t"), tmp_path / "whole")
+    monkeypatch.setattr(player, "_PIECE", 7)
+    assert export(Tape(tmp_path / "t"), tmp_path / "pieces") == whole
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "pieces" / path.name).read_bytes()
 
 
 @settings(max_examples=60)

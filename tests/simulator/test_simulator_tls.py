@@ -36,7 +36,9 @@ def credentials() -> dict[str, tuple[str, str]]:
 
 def ride(port: int, tls: Tls, signs: dict[str, tuple[str, str]]) -> tuple[int, int]:
     broker = Broker("127.0.0.1", port, tls=tls, credentials=signs)
-    end = run_fleet(SCENARIO, broker, SystemClock(), connections=4, duration_s=6, stop=threading.Event()).end
+    end = run_fleet(
+        SCENARIO, broker, SystemClock(), connections=None, duration_s=6, stop=threading.Event()
+    ).end
     return end.frames, end.acked
 
 
