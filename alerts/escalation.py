@@ -5,14 +5,13 @@ works everything out anew, and the outbox drops what was sent before.
 Only a person's acknowledgement stops the calls to an open alert; they go on after the last tier.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from alerts.model import Alert, State
 from alerts.notices import CRITICAL, Contact
 from alerts.policy import Policy, Tier
-from alerts.policy import Storm as StormRule
 
 
 class Why(StrEnum):
@@ -146,47 +145,3 @@ def _news(alert: Alert, tiers: tuple[Tier, ...]) -> Iterator[Call]:
 def _call(why: Why, number: int, tier: Tier, policy: Policy, at_us: int, key: str) -> Call:
     people = tuple(contact for _, contact in policy.contacts(tier, at_us))
     return Call(why, at_us, number, tier.channels, key, people)
-
-
-@dataclass(frozen=True, slots=True)
-class Storm:
-    """Many helmets that fell silent at once: one incident, not hundreds."""
-
-    id: str
-    """Id of its first alert."""
-    members: tuple[Alert, ...]
-
-    @property
-    def severity(self) -> int:
-        """That of its severest member."""
-        return max(alert.severity for alert in self.members)
-
-    @property
-    def opened_us(self) -> int | None:
-        """Since when some of it is open; None where nothing is, or where a person has taken any of it."""
-        if any(alert.state is State.ACKNOWLEDGED for alert in self.members):
-            return None
-        opened = [a.opened_us for a in self.members if a.state is State.OPEN and a.opened_us is not None]
-        return min(opened, default=None)
-
-
-def storms(alerts: Iterable[Alert], rule: StormRule) -> list[Storm]:
-    """Groups the live alerts whose signal was lost: `rule.alerts` or more of them within `rule.within_s`.
-
-    A critical alert, a drill and an alert whose helmet still speaks belong to no storm.
-    """
-    silent = sorted(
-        (a for a in alerts if a.signal_lost and a.severity < CRITICAL and not a.test),
-        key=lambda a: (a.alerted_us, a.id),
-    )
-    within_us = round(rule.within_s * 1e6)
-    found: list[tuple[int, int]] = []
-    for first in range(len(silent) - rule.alerts + 1):
-        end = first + rule.alerts
-        if silent[end - 1].alerted_us - silent[first].alerted_us > within_us:
-            continue
-        if found and first < found[-1][1]:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((first, end))
-    return [Storm(silent[begin].id, tuple(silent[begin:end])) for begin, end in found]

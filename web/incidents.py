@@ -27,7 +27,7 @@ async def list_alerts(request: web.Request, desk: Desk, by: Person) -> web.Respo
     limit = wire.count(query.get("limit", "200"), "limit", 1, LIST_MAX)
     before = wire.moment(query, "before")
     question = partial(Reader.alerts, wanted=wire.wanted(query), limit=limit, before=before)
-    alerts, cursor = await desk.ask(question)
+    alerts, cursor = await desk.search(question)
     asked = dict(query) | {"format": "json"}
     await write_down(request, desk, by, "history", asked, len(alerts), needed=False)
     return web.json_response(
@@ -159,7 +159,7 @@ async def statistics(request: web.Request, desk: Desk, _by: Person) -> web.Respo
     to_us = now_us + 1 if to_us is None else to_us
     from_us = wire.moment(request.query, "from_us")
     from_us = max(0, to_us - MONTH_US) if from_us is None else from_us
-    found = await desk.ask(partial(Reader.statistics, from_us=from_us, to_us=to_us, now_us=now_us))
+    found = await desk.search(partial(Reader.statistics, from_us=from_us, to_us=to_us, now_us=now_us))
     return web.json_response({"from_us": from_us, "to_us": to_us} | found)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -292,3 +293,14 @@ def test_killed_between_send_and_record_it_repeats_the_notice_with_the_same_id(t
 
 
 assert SECRET in DESK
+
+
+def test_how_a_channel_fares_is_known_without_reading_its_ledger(outbox: Outbox) -> None:
+    """A healthy channel has a ledger of hundreds of thousands of lines and not one failure in it."""
+    asked: list[str] = []
+    outbox._db.set_trace_callback(asked.append)
+    outbox.health(["group"])
+    outbox._db.set_trace_callback(None)
+    for question in asked:
+        (*_, plan) = outbox._db.execute(f"EXPLAIN QUERY PLAN {question}").fetchone()
+        assert re.search("INDEX deliveries_(waiting|done|failed)", plan), plan
