@@ -157,21 +157,40 @@ def untouched(alert: Alert, now_us: int) -> Iterator[Step]:
     yield from apply(alert, Input.UNTOUCHED, DESK, now_us)
 
 
-def acknowledge(alert: Alert, person: str, now_us: int, together: int = 1) -> Iterator[Step]:
-    """A person takes the alert, one of `together`; taking it twice changes nothing. Raises `RefusedError`."""
+def acknowledge(alert: Alert, person: str, now_us: int, owner: str = "", together: int = 1) -> Iterator[Step]:
+    """A person takes the alert, one of `together`; taking it twice changes nothing.
+
+    What somebody has is taken from them only by naming them as its `owner`. Raises `RefusedError`.
+    """
     if alert.state is State.ACKNOWLEDGED and alert.owner == person:
         return
-    if alert.state is State.ACKNOWLEDGED:
+    if alert.state is State.ACKNOWLEDGED and alert.owner != owner:
         raise RefusedError(f"{alert.owner} has already taken this alert.", alert.owner)
-    detail = {"together": together} if together > 1 else {}
-    yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, detail)
+    if alert.state is State.ACKNOWLEDGED:
+        yield from ask(replace(alert, owner=person), Input.TAKE_OVER, person, now_us, {"from": owner})
+    else:
+        detail = {"together": together} if together > 1 else {}
+        yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, detail)
 
 
 def resolve(
-    alert: Alert, person: str, reason: Resolution, note: str, now_us: int, dispatched: bool | None = None
+    alert: Alert,
+    person: str,
+    reason: Resolution,
+    note: str,
+    now_us: int,
+    dispatched: bool | None = None,
+    owner: str = "",
 ) -> Iterator[Step]:
-    """A person closes an acknowledged alert and says whether help was sent. Raises `RefusedError`."""
-    detail = {"reason": reason, "note": note, "dispatched": dispatched}
+    """A person closes an acknowledged alert and says whether help was sent.
+
+    What somebody else has is closed only by naming them as its `owner`. Raises `RefusedError`.
+    """
+    detail: dict[str, Any] = {"reason": reason, "note": note, "dispatched": dispatched}
+    if alert.state is State.ACKNOWLEDGED and alert.owner != person:
+        if alert.owner != owner:
+            raise RefusedError(f"{alert.owner} has this alert.", alert.owner)
+        detail["from"] = owner
     yield from ask(alert, Input.RESOLVE, person, now_us, detail)
 
 

@@ -26,6 +26,8 @@ class Entry(StrEnum):
     IMPACT = "impact"
     OPENED = "opened"
     ACKNOWLEDGED = "acknowledged"
+    TAKEN_OVER = "taken_over"
+    """A person has it from another."""
     RESOLVED = "resolved"
     CANCELLED = "cancelled"
     REOPENED = "reopened"
@@ -126,6 +128,18 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Where a person's request came from, and how to know it when it is sent again."""
+
+    address: str = ""
+    """Network address."""
+    key: str = ""
+    """The person's own name for the request (`Idempotency-Key`); empty where it has none."""
+    request: str = ""
+    """A hash of what was asked, so that a key that is used twice for different things is noticed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One line of the audit trail, which is one event of the feed."""
 
@@ -137,6 +151,8 @@ class Change:
     alert: Alert
     """As it stood after the change."""
     detail: dict[str, Any] = field(default_factory=dict)
+    address: str = ""
+    """Network address that a person's request came from; empty for machines."""
 
     def entry(self) -> dict[str, Any]:
         """The timeline's line, ready for JSON."""
@@ -145,6 +161,7 @@ class Change:
             "at_us": self.at_us,
             "type": self.type,
             "actor": self.actor,
+            "address": self.address,
             "detail": self.detail,
         }
 

@@ -235,10 +235,10 @@ class Reader:
 
     def _changes(self, where: str, *values: object) -> list[Change]:
         rows = self._db.execute(
-            f"SELECT seq, at_us, type, actor, body, detail FROM changes WHERE {where}",  # noqa: S608
+            f"SELECT seq, at_us, type, actor, body, detail, address FROM changes WHERE {where}",  # noqa: S608
             values,
         ).fetchall()
         return [
-            Change(seq, at_us, Entry(type_), actor, parse(body, seq), json.loads(detail))
-            for seq, at_us, type_, actor, body, detail in rows
+            Change(seq, at_us, Entry(type_), actor, parse(body, seq), json.loads(detail), address)
+            for seq, at_us, type_, actor, body, detail, address in rows
         ]

@@ -69,22 +69,31 @@ OPERATIONS: dict[str, Operation] = {
         "Everything about one alert", answer=ref("AlertDetail"), errors=(404,)
     ),
     "POST /api/v1/alerts/{id}/acknowledge": Operation(
-        "Take an alert", body=EMPTY, answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Take an alert, also from the person named in `from`",
+        body=ref("Take"),
+        answer=ref("Alert"),
+        errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/alerts/{id}/resolve": Operation(
-        "Close an alert", body=ref("Close"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Close an alert; somebody else's by naming them in `from`",
+        body=ref("Close"),
+        answer=ref("Alert"),
+        errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/alerts/{id}/reopen": Operation(
-        "Take a closed alert back", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Take a closed alert back", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS, keyed=True
     ),
     "POST /api/v1/alerts/{id}/note": Operation(
-        "Write into the timeline", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Write into the timeline", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS, keyed=True
     ),
     "POST /api/v1/alerts/{id}/contact": Operation(
         "The rider's emergency contact, for the person who has the alert; the timeline says so",
         body=EMPTY,
         answer=record(name=TEXT, phone=TEXT),
         errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "GET /api/v1/alerts/{id}/pack": Operation(
         "The incident pack, signed",
@@ -108,9 +117,15 @@ OPERATIONS: dict[str, Operation] = {
         body=ref("Help"),
         answer=ref("Alert"),
         errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/drill": Operation(
-        "Raise an alert marked TEST", "supervisor", body=ref("Drill"), answer=ref("Alert"), errors=(400,)
+        "Raise an alert marked TEST",
+        "supervisor",
+        body=ref("Drill"),
+        answer=ref("Alert"),
+        errors=(400, 409),
+        keyed=True,
     ),
     "GET /api/v1/statistics": Operation(
         "How alerts were dealt with", answer={"type": "object"}, errors=(400,), query=(FROM, TO)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from alerts.model import Resolution, State
 from alerts.reader import Filter
@@ -30,6 +30,17 @@ class SignIn:
     password: str
 
 
+Owner = Annotated[str, Field(alias="from")]
+"""Display name of the person who has the alert, from whom it is taken knowingly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What a person sends to take an alert: nothing, or whom they take it from."""
+
+    owner: Owner = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
     """What a person sends to resolve an alert."""
@@ -38,6 +49,7 @@ class Close:
     note: str = ""
     dispatched: bool | None = None
     """Whether somebody was sent to the rider."""
+    owner: Owner = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ _HUSH = TypeAdapter(Hush)
 _DRILL = TypeAdapter(Drill)
 _HELP = TypeAdapter(Help)
 _SIGN_IN = TypeAdapter(SignIn)
+_TAKE = TypeAdapter(Take)
 _CLOSE = TypeAdapter(Close)
 _REMARK = TypeAdapter(Remark)
 
@@ -104,6 +117,11 @@ def sign_in(body: bytes) -> SignIn:
     if len(given.name) > 100 or len(given.password) > 200:
         raise Problem(400, "name, password: too long.")
     return given
+
+
+def take(body: bytes) -> str:
+    """Whom an alert is taken from; empty where nobody is named. Raises `Problem` 400."""
+    return checked(lambda: _TAKE.validate_json(body)).owner
 
 
 def close(body: bytes) -> Close:

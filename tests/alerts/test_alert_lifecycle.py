@@ -182,7 +182,12 @@ def test_an_alert_is_resolved_by_whoever_closes_it_and_can_be_taken_back(story: 
     with pytest.raises(RefusedError, match="pending and cannot be resolved"):
         story.close("李明")
     story.at(1).take("王芳")
-    story.at(2).close("李明", Resolution.INJURED)
+    now_us = story.at(2).clock.now_us()
+    with pytest.raises(RefusedError, match="王芳 has this alert") as refused:
+        story.close("李明")
+    assert refused.value.owner == "王芳"
+    story.book.resolve("crash", "李明", Resolution.INJURED, "", now_us, owner="王芳")
+    assert story.detail().timeline[-1].detail["from"] == "王芳"
     resolution = story.alert().resolution
     assert resolution is not None
     assert (resolution.reason, resolution.by) == ("injured", "李明")
@@ -237,3 +242,20 @@ def test_the_times_of_the_first_version_stand_whatever_is_learnt_later(story: St
     alert = story.alert()
     assert alert.version == 2
     assert alert.occurred_us <= alert.received_us <= alert.detected_us <= alert.alerted_us
+
+
+def test_an_alert_is_taken_over_only_from_whoever_has_it_at_that_moment(story: Story) -> None:
+    story.detect(version())
+    story.at(1).take("王芳")
+    now_us = story.at(5).clock.now_us()
+    with pytest.raises(RefusedError, match="王芳 has already taken"):
+        story.book.acknowledge("crash", "李明", now_us, owner="赵六")
+    (change,) = story.book.acknowledge("crash", "李明", now_us, owner="王芳")
+    assert (change.type, change.detail) == (Entry.TAKEN_OVER, {"from": "王芳"})
+    assert (change.alert.owner, change.alert.acknowledged_us) == ("李明", START_US + 1_000_000)
+    with pytest.raises(RefusedError, match="李明 has already taken") as refused:
+        story.book.acknowledge("crash", "陈七", now_us, owner="王芳")
+    assert refused.value.owner == "李明"
+    story.book.contact("crash", "李明", now_us)
+    with pytest.raises(RefusedError):
+        story.book.contact("crash", "王芳", now_us)
