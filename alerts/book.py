@@ -11,7 +11,7 @@ from alerts.database import connect, transaction
 from alerts.messages import Heard, message_id
 from alerts.model import Alert, Asked, Change, Resolution, Rider, State, dump, parse
 from alerts.rules import RefusedError, Step
-from core.model import Detection, HelmetEvent
+from core.model import Detection, HelmetEvent, Kind
 
 HERE = Asked()
 """Nobody asked from anywhere: machines, and commands on this one."""
@@ -34,11 +34,13 @@ class Book:
         countdown_s: float,
         riders: Mapping[str, Rider] | None = None,
         untouched_s: float = 900.0,
+        late_s: float = 60.0,
     ) -> None:
         self._db = connect(path)
         self._countdown_us = round(countdown_s * 1e6)
         self._riders = riders or {}
         self._untouched_us = round(untouched_s * 1e6)
+        self._late_us = round(late_s * 1e6)
 
     def know(self, riders: Mapping[str, Rider]) -> None:
         """From now on these ride with the helmets; alerts keep the rider they were raised with."""
@@ -233,14 +235,22 @@ class Book:
         if not added:
             return []
         if event.type == "sos":
-            rider, ok_us = self._riders.get(event.helmet), self._last_ok_us(event.helmet)
-            return self._write(lifecycle.sos(event, rider, now_us, ok_us), now_us)
+            return self._write(self._sos(event, now_us), now_us)
         live = self._alerts("helmet = ? AND state IN (?, ?, ?) ORDER BY number", event.helmet, *LIVE)
         return [
             change
             for alert in live
             for change in self._write(lifecycle.rider_ok(alert, event.t_us, now_us), now_us)
         ]
+
+    def _sos(self, event: HelmetEvent, now_us: int) -> Iterator[Step]:
+        ok_us = self._last_ok_us(event.helmet)
+        live = self._alerts("helmet = ? AND state IN (?, ?, ?) ORDER BY number", event.helmet, *LIVE)
+        for alert in live:
+            if alert.kind is Kind.SOS:
+                return lifecycle.pressed(alert, event, now_us, ok_us)
+        rider = self._riders.get(event.helmet)
+        return lifecycle.sos(event, rider, now_us, ok_us, self._late_us)
 
     def _forgotten(self, event: HelmetEvent) -> bool:
         """Whether an SOS comes once more whose first arrival has been forgotten with its alert."""

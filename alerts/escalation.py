@@ -6,12 +6,13 @@ Only a person's acknowledgement stops the calls to an open alert; they go on aft
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from alerts.model import Alert, State
 from alerts.notices import CRITICAL, Contact
 from alerts.policy import Policy, Tier
+from core.model import Kind
 
 
 class Why(StrEnum):
@@ -24,6 +25,8 @@ class Why(StrEnum):
     """Nobody took it in the time of a tier."""
     REPEATED = "repeated"
     """Nobody took it, and there is no further tier."""
+    PRESSED = "pressed"
+    """The rider has pressed SOS again while nobody had taken it."""
     HANDOVER = "handover"
     """Somebody's duty began while nobody had taken it."""
     ACKNOWLEDGED = "acknowledged"
@@ -67,8 +70,16 @@ def plan(alert: Alert, policy: Policy, now_us: int) -> Plan:
             return Plan([])
         return Plan([_call(Why.COUNTDOWN, 0, tiers[0], policy, alert.alerted_us, f"{alert.alerted_us}")])
     if alert.state is State.OPEN and alert.opened_us is not None:
-        return climb(alert.opened_us, alert.severity, policy, now_us)
+        found = climb(alert.opened_us, alert.severity, policy, now_us)
+        # The tiers go on as they were: who presses again and again must not hold them up.
+        return replace(found, due=found.due + list(_pressed(alert, tiers, policy)))
     return Plan(list(_news(alert, tiers)))
+
+
+def _pressed(alert: Alert, tiers: tuple[Tier, ...], policy: Policy) -> Iterator[Call]:
+    if alert.kind is Kind.SOS and len(alert.impacts_us) > 1 and tiers:
+        again_us = alert.last_impact_us
+        yield _call(Why.PRESSED, 0, tiers[0], policy, again_us, f"{alert.opened_us} pressed {again_us}")
 
 
 def climb(opened_us: int, severity: int, policy: Policy, now_us: int) -> Plan:

@@ -65,8 +65,13 @@ def sos_id(event: HelmetEvent) -> str:
     return blake2b(f"sos {event.helmet} {event.t_us}".encode(), digest_size=16).hexdigest()
 
 
-def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None) -> Iterator[Step]:
-    """The first steps of an alert that a rider raised by the button: it needs no countdown."""
+def sos(
+    event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None, late_us: int
+) -> Iterator[Step]:
+    """The first steps of an alert that a rider raised by the button: it needs no countdown.
+
+    What took longer than `late_us` to arrive is late, as a crash is.
+    """
     position = None
     if event.lat_deg is not None and event.lon_deg is not None:
         position = Position(event.lat_deg, event.lon_deg, None, None)
@@ -83,7 +88,7 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
         severity_basis="context",
         quality="A",
         worn=Worn.UNKNOWN,
-        late=False,
+        late=event.received_us - event.t_us > late_us,
         signal_lost=False,
         reason_zh="骑手按下了求救按钮",
         reason_en="The rider pressed the SOS button",
@@ -103,6 +108,13 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
         yield from apply(alert, Input.OK, RIDER, now_us)
     else:
         yield from apply(alert, Input.SOS, RIDER, now_us)
+
+
+def pressed(alert: Alert, event: HelmetEvent, now_us: int, ok_us: int | None) -> Iterator[Step]:
+    """The rider presses again while somebody still has to do something about the first time: that calls again."""
+    news = event.t_us > alert.last_impact_us and (ok_us is None or ok_us < event.t_us)
+    alert = replace(alert, impacts_us=sorted({alert.occurred_us, *alert.impacts_us, event.t_us}))
+    yield from apply(alert, Input.IMPACT if news else Input.MORE, RIDER, now_us)
 
 
 def drill(severity: int, person: str, unique: str, now_us: int) -> Iterator[Step]:

@@ -145,6 +145,7 @@ def _lead(call: Call) -> str:
         Why.OPENED: "疑似碰撞·待认领",
         Why.ESCALATED: f"无人认领·升级 {call.tier}",
         Why.REPEATED: "仍无人认领",
+        Why.PRESSED: "再次求救·无人认领",
         Why.HANDOVER: "交接班·无人认领",
         Why.ACKNOWLEDGED: "已认领",
         Why.RESOLVED: "已处理",

@@ -90,7 +90,8 @@ class Desk:
         """Opens the file. Raises `BookError`."""
         path, countdown_s = Path(self.config.alerts.path), self.config.alerts.countdown_s
         riders, untouched_s = self.registers.riders, self.policy.untouched_s
-        self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s))
+        late_s = self.config.detectors.late_s
+        self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s, late_s))
         self.pack_key = self._file.book.key("pack")
         self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
         # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.

@@ -177,6 +177,26 @@ def test_a_channel_that_is_out_for_ten_minutes_holds_up_no_other_and_calls_nobod
     assert ("pager", "escalated", "delivered") in ledger
 
 
+def test_sos_pressed_again_calls_again_and_does_not_hold_the_tiers_up(shift: Shift) -> None:
+    for second in (1, 20, 40, 55):
+        shift.at(second)
+        shift.tell(shift.says("sos"))
+    shift.at(65)
+    assert shift.told() == [
+        "2 opened wang",
+        "21 pressed wang",
+        "41 pressed wang",
+        "56 pressed wang",
+        "61 escalated lead",
+    ]
+    (alert,) = shift.reader.live()
+    shift.tell(shift.take("王芳", alert.id))
+    shift.at(70)
+    shift.tell(shift.says("sos"))
+    shift.at(75)
+    assert "71 opened wang" in shift.told()
+
+
 def silent(n: int, severity: int = 2, at_s: float = 0.0) -> object:
     lost = replace(version(stage=Stage.CONFIRMED, severity=severity), signal_lost=True)
     occurred_us = START_US + round(at_s * 1e6)
