@@ -62,15 +62,19 @@ class Plan:
     next_us: int | None = None
 
 
-def plan(alert: Alert, policy: Policy, now_us: int) -> Plan:
-    """What is due for one alert as it stands."""
+def plan(alert: Alert, policy: Policy, now_us: int, unheard: int = 0) -> Plan:
+    """What is due for one alert as it stands; of a critical one the first `unheard` tiers could not be reached."""
     tiers = policy.tiers[alert.severity]
+    unheard = unheard if alert.severity >= CRITICAL else 0
     if alert.state is State.PENDING:
-        if alert.severity < CRITICAL or not tiers:
+        if alert.severity < CRITICAL:
             return Plan([])
-        return Plan([_call(Why.COUNTDOWN, 0, tiers[0], policy, alert.alerted_us, f"{alert.alerted_us}")])
+        at_us = alert.alerted_us
+        first = tiers[: unheard + 1]
+        keys = [f"{at_us}", *(f"{at_us} {number}" for number in range(1, len(first)))]
+        return Plan([_call(Why.COUNTDOWN, n, tier, policy, at_us, keys[n]) for n, tier in enumerate(first)])
     if alert.state is State.OPEN and alert.opened_us is not None:
-        found = climb(alert.opened_us, alert.severity, policy, now_us)
+        found = climb(alert.opened_us, alert.severity, policy, now_us, unheard)
         # The tiers go on as they were: who presses again and again must not hold them up.
         return replace(found, due=found.due + list(_pressed(alert, tiers, policy)))
     return Plan(list(_news(alert, tiers)))
@@ -82,8 +86,11 @@ def _pressed(alert: Alert, tiers: tuple[Tier, ...], policy: Policy) -> Iterator[
         yield _call(Why.PRESSED, 0, tiers[0], policy, again_us, f"{alert.opened_us} pressed {again_us}")
 
 
-def climb(opened_us: int, severity: int, policy: Policy, now_us: int) -> Plan:
-    """The tiers of something that opened at `opened_us` and that nobody has taken."""
+def climb(opened_us: int, severity: int, policy: Policy, now_us: int, unheard: int = 0) -> Plan:
+    """The tiers of something that opened at `opened_us` and that nobody has taken.
+
+    Where the first `unheard` tiers could not be reached, the one after them is due at once.
+    """
     tiers = policy.tiers[severity]
     # What turns critical while it is open is told anew; other changes of severity are not.
     episode = f"{opened_us} {severity >= CRITICAL}"
@@ -91,6 +98,8 @@ def climb(opened_us: int, severity: int, policy: Policy, now_us: int) -> Plan:
     looks: list[int] = []
     for number, tier in enumerate(tiers):
         due_us = opened_us + round(tier.after_s * 1e6)
+        if due_us > now_us and number <= unheard:
+            due_us = now_us
         if due_us > now_us:
             looks.append(due_us)
             break
@@ -128,7 +137,7 @@ def _repeat(
     times = (now_us - first_us) // every_us
     at_us = first_us + times * every_us
     calls = [_call(Why.REPEATED, number, tier, policy, at_us, f"{episode} {number} again {times}")]
-    return calls if times else [], at_us + every_us
+    return calls if times > 0 else [], at_us + every_us
 
 
 def _news(alert: Alert, tiers: tuple[Tier, ...]) -> Iterator[Call]:

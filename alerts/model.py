@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from core.model import Kind, Position, Stage, Worn
@@ -153,6 +154,15 @@ class Change:
     detail: dict[str, Any] = field(default_factory=dict)
     address: str = ""
     """Network address that a person's request came from; empty for machines."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the feed: its number, and a hash that another change of this number would not have.
+
+        A book restored from a backup numbers anew what the backup did not hold.
+        """
+        said = f"{self.at_us} {self.alert.id} {self.type} {self.actor}"
+        return f"{self.seq}-{blake2b(said.encode(), digest_size=6).hexdigest()}"
 
     def entry(self) -> dict[str, Any]:
         """The timeline's line, ready for JSON."""

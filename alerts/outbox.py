@@ -140,6 +140,18 @@ class Outbox:
                 self._end(ids, Stand.DELIVERED if delivered else Stand.REFUSED, now_us)
         return self._lines(ids)
 
+    def keep_quiet(self, channel: str, until_us: int) -> None:
+        """A service has asked to be left alone until then; a desk that starts holds to it as well."""
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT OR REPLACE INTO memory VALUES (?, ?)", (f"quiet {channel}", str(until_us))
+            )
+
+    def quiet_until(self, channel: str) -> int:
+        """Until when a channel is to be left alone; 0 where nobody asked."""
+        row = self._db.execute("SELECT body FROM memory WHERE name = ?", (f"quiet {channel}",)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def tried_since(self, channel: str, after_us: int) -> list[int]:
         """When messages went out on a channel: what its rate limit has to count after a restart."""
         rows = self._db.execute(

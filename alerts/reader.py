@@ -205,6 +205,11 @@ class Reader:
         seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
         return seq
 
+    def feed_id(self, seq: int) -> str:
+        """The name in the feed of the change with this number; the number alone where there is none."""
+        found = self._changes("seq = ?", seq)
+        return found[0].id if found else str(seq)
+
     def snapshot(self, final_after_us: int) -> Snapshot:
         """All live alerts, and those that ended after `final_after_us`, newest first."""
         self._db.execute("BEGIN")

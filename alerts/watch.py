@@ -26,6 +26,8 @@ class Watch:
     _alerts: dict[str, Alert] = field(default_factory=dict)
     _next_us: dict[str, int] = field(default_factory=dict)
     _heap: list[tuple[int, str]] = field(default_factory=list)
+    _stuck: dict[str, set[tuple[int, str]]] = field(default_factory=dict)
+    """Of each alert, tiers and channels whose calls reach nobody."""
     _silences: tuple[Silence, ...] = ()
     _stormy: bool = False
     """Whether the storms have to be worked out anew."""
@@ -50,6 +52,12 @@ class Watch:
             self._alerts[alert.id] = alert
             self._look(alert.id, 0)
             self._stormy |= alert.signal_lost
+
+    def stuck(self, alert_id: str, tier: int, channel: str) -> None:
+        """A call about an alert reaches nobody: its channel refuses it, or has to be left alone for minutes."""
+        if alert_id in self._alerts and (tier, channel) not in self._stuck.get(alert_id, set()):
+            self._stuck.setdefault(alert_id, set()).add((tier, channel))
+            self._look(alert_id, 0)
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """From now on these silences hold; every live alert is looked at anew."""
@@ -88,6 +96,8 @@ class Watch:
     def _alert(self, alert: Alert, now_us: int) -> list[Notice]:
         if alert.state in FINAL:
             del self._alerts[alert.id]
+        if alert.state not in (State.PENDING, State.OPEN):
+            self._stuck.pop(alert.id, None)
         if alert.id in self._members and alert.state is State.OPEN:
             return []
         calls = alert.state in (State.PENDING, State.OPEN)
@@ -96,10 +106,19 @@ class Watch:
         if quiet_until_us is not None:
             self._look(alert.id, quiet_until_us)
             return []
-        found = escalation.plan(alert, self.policy, now_us)
+        found = escalation.plan(alert, self.policy, now_us, self._unheard(alert))
         if found.next_us is not None:
             self._look(alert.id, found.next_us)
         return [notice for call in found.due for notice in self._notices(alert, call)]
+
+    def _unheard(self, alert: Alert) -> int:
+        """How many tiers, from the first on, none of whose channels gets a call through."""
+        stuck, count = self._stuck.get(alert.id, set()), 0
+        for number, tier in enumerate(self.policy.tiers[alert.severity]):
+            if not all((number, channel) in stuck for channel in tier.channels):
+                break
+            count += 1
+        return count
 
     def _look(self, id_: str, at_us: int) -> None:
         self._next_us[id_] = at_us

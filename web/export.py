@@ -19,7 +19,7 @@ PAGE = 250
 
 COLUMNS = (
     "id", "test", "state", "kind", "severity", "helmet", "rider", "city", "station",
-    "occurred", "alerted", "opened", "acknowledged", "resolved", "cancelled",
+    "occurred_utc", "alerted_utc", "opened_utc", "acknowledged_utc", "resolved_utc", "cancelled_utc",
     "seconds_to_acknowledge", "owner", "resolution", "dispatched", "note",
     "lat_deg", "lon_deg", "late", "signal_lost", "reason_zh", "reason_en",
 )  # fmt: skip

@@ -293,7 +293,7 @@ OPERATIONS: dict[str, Operation] = {
         "What happens, live (docs/feed.asyncapi.yaml)",
         answer=TEXT,
         media="text/event-stream",
-        query=(("after", INTEGER, "id of the last event seen; or the header Last-Event-ID"),),
+        query=(("after", TEXT, "id of the last event seen; or the header Last-Event-ID"),),
     ),
     "GET /api/v1/openapi.json": Operation("This document", "anyone", answer={"type": "object"}),
     "GET /api/v1/docs": Operation("This document, to read", "anyone", answer=TEXT, media="text/html"),

@@ -301,6 +301,9 @@ class Desk:
     def _delivered(self, deliveries: list[Delivery]) -> None:
         self._any_news = True
         self._news.update(delivery.alert for delivery in deliveries if delivery.alert)
+        for delivery in deliveries:
+            if delivery.tier is not None and self.dispatcher.stuck(delivery):
+                self._watch.stuck(delivery.alert, delivery.tier, delivery.channel)
 
     def _announce(self, changes: list[Change]) -> None:
         for change in changes:

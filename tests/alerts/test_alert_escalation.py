@@ -11,10 +11,10 @@ from night_shift import POLICY, Shift
 
 from alerts import escalation, lifecycle
 from alerts.channels.limits import Limit
-from alerts.channels.outcome import delivered, retry
+from alerts.channels.outcome import delivered, refused, retry
 from alerts.escalation import climb
 from alerts.model import Alert, State
-from alerts.policy import Storm
+from alerts.policy import Storm, Tier
 from alerts.storms import groups
 from alerts.watch import BATCH
 from core.model import Stage
@@ -175,6 +175,26 @@ def test_a_channel_that_is_out_for_ten_minutes_holds_up_no_other_and_calls_nobod
     ledger = {(line.channel, line.reason, line.state) for line in shift.detail().deliveries}
     assert ("group", "opened", "overtaken") in ledger
     assert ("pager", "escalated", "delivered") in ledger
+
+
+@pytest.mark.parametrize(("severity", "expected"), [(4, ["2 escalated lead"]), (3, ["60 escalated lead"])])
+def test_a_tier_that_reaches_nobody_does_not_hold_a_critical_alert_up(
+    shift: Shift, severity: int, expected: list[str]
+) -> None:
+    shift.policy = replace(
+        POLICY,
+        tiers=dict.fromkeys(
+            range(1, 5),
+            (Tier(0, ("pager",), ("wang",)), Tier(60, ("group",), ("lead",)), Tier(600, ("group",))),
+        ),
+    )
+    shift.restart_watch()
+    shift.channels["pager"].answer = lambda _: refused("400", "no such robot")
+    shift.tell(shift.detect(version(stage=Stage.CONFIRMED, severity=severity)))
+    shift.at(1)
+    shift.watch.stuck("crash", 0, "pager")
+    shift.at(590)
+    assert shift.told() == expected, "called once, also when its time comes"
 
 
 def test_sos_pressed_again_calls_again_and_does_not_hold_the_tiers_up(shift: Shift) -> None:

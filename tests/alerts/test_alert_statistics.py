@@ -40,7 +40,9 @@ def test_an_evening_at_the_desk(story: Story) -> None:
     assert (found["alerts"], found["drills"]) == (5, 1)
     assert found["states"] == {"resolved": 3, "cancelled": 1, "open": 1}
     assert found["time_to_acknowledge_s"] == {"count": 3, "p50": 20.0, "p90": 100.0, "max": 100.0}
-    assert found["within_target"] == 0.4, "two of five: one was slow, one waits, one rider answered after 100 s"
+    assert found["within_target"] == 0.4, (
+        "two of five: one was slow, one waits, one rider answered after 100 s"
+    )
     assert found["untaken_beyond_target"] == 2
     assert (found["judged"], found["false_alarms"], found["false_alarm_share"]) == (2, 1, 0.5)
     assert found["false_alarm_share_by_reason"] == {"road_bump": 0.5}
