@@ -15,8 +15,8 @@ DETECTOR, RIDER, DESK = "detector", "rider", "desk"
 # `seq` is the frame's number there and the feed's id here.
 COPIED = (Detection.__dataclass_fields__.keys() & Alert.__dataclass_fields__.keys()) - {"seq"}
 """What an alert takes over from a detection as it is."""
-NEWEST = COPIED - {"received_us", "detected_us"}
-"""What of it follows newer versions; when a crash was first received and detected does not change."""
+NEWEST = COPIED - {"sent_us", "received_us", "detected_us"}
+"""What of it follows newer versions; when a crash was first sent, received and detected does not change."""
 
 
 def detected(

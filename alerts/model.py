@@ -121,6 +121,8 @@ class Alert:
     """Until when the rider was given to say "I'm OK"; stands also after the alert opened. None for an SOS."""
     forgotten: bool = False
     """Whose it was has been forgotten, as the configuration or the rider wanted; it still counts."""
+    sent_us: int | None = None
+    """When the helmet had it together, by its clock; None where it does not say."""
 
     @property
     def last_impact_us(self) -> int:

@@ -28,6 +28,8 @@ class Detail:
     """The newest version's that has one."""
     deliveries: list[Delivery]
     """Who was told, by which channel, and how it went."""
+    shown_us: int | None
+    """When the first page showed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ class Reader:
                 "SELECT body, trace FROM detections WHERE incident = ? ORDER BY version", (alert_id,)
             ).fetchall()
             deliveries = ledger(self._db, "alert = ?", alert_id)
+            shown = self._db.execute("SELECT at_us FROM shown WHERE alert = ?", (alert_id,)).fetchone()
         finally:
             self._db.execute("COMMIT")
         traces = [trace for _, trace in versions if trace is not None]
@@ -194,6 +197,7 @@ class Reader:
             [json.loads(body) for body, _ in versions],
             json.loads(traces[-1]) if traces else None,
             deliveries,
+            None if shown is None else shown[0],
         )
 
     def since(self, seq: int, limit: int) -> list[Change]:

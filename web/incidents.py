@@ -51,6 +51,7 @@ async def show_alert(request: web.Request, desk: Desk, _by: Person) -> web.Respo
             "points": newest.get("points", {}),
             "detector": newest.get("detector", ""),
             "trace": found.trace,
+            "shown_us": found.shown_us,
             "deliveries": [asdict(delivery) for delivery in found.deliveries],
         }
     )
@@ -99,6 +100,12 @@ def _untaken(desk: Desk, storm: str) -> list[str]:
         if found.id == storm:
             return [alert.id for alert in found.members if alert.state in (State.PENDING, State.OPEN)]
     raise Problem(404, f"There is no storm {storm}.")
+
+
+async def shown(request: web.Request, desk: Desk, by: Person) -> web.Response:
+    """A person's page has painted some alerts."""
+    await desk.shown(wire.seen(await read_body(request, MANY_BODY_MAX)), by.display_name)
+    return web.Response(status=204)
 
 
 async def contact(request: web.Request, desk: Desk, by: Person) -> web.Response:

@@ -16,7 +16,7 @@ from web.asking import HEADER, KEY_MAX
 from web.describing import INTEGER, NUMBER, REF, TEXT, Operation, array, record, ref
 from web.operations import OPERATIONS
 from web.registering import RegisterFile
-from web.wire import Close, Drill, Help, Hush, Many, Remark, SignIn, Take, Where
+from web.wire import Close, Drill, Help, Hush, Many, Remark, Seen, SignIn, Take, Where
 
 _KEY = {"type": "string", "maxLength": KEY_MAX, "pattern": "^[ -~]*$"}
 _AGAIN = "the same key is the same request: sent again it changes nothing, and gets the alert as it is now"
@@ -112,6 +112,7 @@ def _schemas() -> dict[str, Any]:
         Many,
         RegisterFile,
         Remark,
+        Seen,
         SignIn,
         Take,
         Where,
@@ -132,6 +133,7 @@ def _schemas() -> dict[str, Any]:
         detector=TEXT,
         trace={"type": ["object", "null"]},
         deliveries=array(ref("Delivery")),
+        shown_us={"type": ["integer", "null"]},
     )
     schemas["AlertDetail"] = {"allOf": [ref("Alert"), more]}
     schemas["Helper"]["properties"] |= {

@@ -14,6 +14,7 @@ from alerts.messages import Messages
 from alerts.outbox import Outbox
 from alerts.reader import Reader
 from alerts.retention import Retention
+from alerts.shown import Shown
 from alerts.silences import Silences
 from web.accounts import Accounts
 from web.audit import Audit
@@ -39,7 +40,7 @@ class Opened:
             self.reader, self.search = Reader(path), Reader(path)
             self.outbox, self.accounts, self.memory = Outbox(path), Accounts(path), Memory(path)
             self.silences, self.messages, self.retention = Silences(path), Messages(path), Retention(path)
-            self.trail, self.audit = RegisterTrail(path), Audit(path)
+            self.trail, self.audit, self.shown = RegisterTrail(path), Audit(path), Shown(path)
         except BookError:
             os.close(self._claim)
             raise
@@ -66,6 +67,7 @@ class Opened:
             self.audit,
             self.messages,
             self.memory,
+            self.shown,
             self.outbox,
         )
         for each in (*writing, self.reader, self.search, self.book):

@@ -65,6 +65,11 @@ OPERATIONS: dict[str, Operation] = {
         answer=record(taken=array(TEXT), problems=array(REFUSED)),
         errors=(400, 404),
     ),
+    "POST /api/v1/alerts/shown": Operation(
+        "A page says which alerts it has painted; the first page of all counts",
+        body=ref("Seen"),
+        errors=(400,),
+    ),
     "GET /api/v1/alerts/{id}": Operation(
         "Everything about one alert", answer=ref("AlertDetail"), errors=(404,)
     ),

@@ -48,6 +48,8 @@ HOUR_US = 3600 * 1_000_000
 RESUMED_US = HOUR_US
 """Alerts that ended so shortly before a start may have ended without a word."""
 
+SEEN_MAX = 100_000
+
 FREE_MIN = 64 * 2**20
 """Bytes free on the disk below which the book may fail any moment."""
 
@@ -75,6 +77,8 @@ class Desk:
         self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
         self.silences: list[Silence] = []
         """Those that last."""
+        self._seen: set[str] = set()
+        """Alerts that some page has shown."""
         self._forgotten_us = 0
         self._kept: dict[str, Any] = {}
         """What the file remembers of storms, faults and workers."""
@@ -139,6 +143,16 @@ class Desk:
     async def audit(self, work: Callable[[Audit], T]) -> T:
         """Does something with the trail of who took what out."""
         return await self._file.do("write", lambda: work(self._file.audit))
+
+    async def shown(self, ids: list[str], person: str) -> None:
+        """A person's page shows these alerts; what other pages have said before costs no transaction."""
+        new = [id_ for id_ in ids if id_ not in self._seen]
+        if len(self._seen) > SEEN_MAX:
+            self._seen.clear()
+        self._seen.update(new)
+        if new:
+            now_us = self.clock.now_us()
+            await self._file.do("write", lambda: self._file.shown.add(new, person, now_us))
 
     async def messages(self, work: Callable[[Messages], T]) -> T:
         """Does something with the messages to helmets."""

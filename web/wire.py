@@ -84,6 +84,13 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a page sends that has painted some alerts."""
+
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Which helmets a silence is about: named ones, and those of a city, or of a station."""
 
@@ -101,6 +108,7 @@ class Hush(Where):
 
 
 _MANY = TypeAdapter(Many)
+_SEEN = TypeAdapter(Seen)
 _WHERE = TypeAdapter(Where)
 _HUSH = TypeAdapter(Hush)
 _DRILL = TypeAdapter(Drill)
@@ -143,6 +151,14 @@ def many(body: bytes) -> Many:
     if any(len(id_) > 64 for id_ in given.ids):
         raise Problem(400, "ids: an id has at most 64 characters.")
     return given
+
+
+def seen(body: bytes) -> list[str]:
+    """Which alerts a page shows. Raises `Problem` 400."""
+    ids = checked(lambda: _SEEN.validate_json(body)).ids
+    if len(ids) > MANY_MAX or any(len(id_) > 64 for id_ in ids):
+        raise Problem(400, f"ids: must be at most {MANY_MAX} ids of at most 64 characters.")
+    return ids
 
 
 def scope(body: bytes) -> Scope:

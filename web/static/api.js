@@ -74,6 +74,7 @@ export const packUrl = (id, format) => `${BASE}${alertPath(id)}/pack?format=${fo
 export const verifyPack = (text) => call("POST", "/packs/verify", text);
 // `from`: whom it is taken from, or nobody.
 export const acknowledge = (id, from = "") => call("POST", `${alertPath(id)}/acknowledge`, from ? { from } : {});
+export const reportShown = (ids) => call("POST", "/alerts/shown", { ids });
 export const acknowledgeMany = (which) => call("POST", "/alerts/acknowledge", which);
 // `end`: {reason, note, dispatched}.
 export const resolve = (id, end) => call("POST", `${alertPath(id)}/resolve`, end);

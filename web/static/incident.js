@@ -221,12 +221,13 @@ function notes(alert) {
 function sixTimes(alert) {
   let before = null;
   const row = (key, us) => {
-    const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" ? t("helmet_clock") : delay(before, us)));
+    const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" || key === "sent" ? t("helmet_clock") : delay(before, us)));
     before = us ?? before;
     return node;
   };
   return h("table", {}, h("tbody", {},
-    row("occurred", alert.occurred_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
+    row("occurred", alert.occurred_us), row("sent", alert.sent_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
+    row("shown", alert.shown_us ?? null),
     row("acknowledged", alert.acknowledged_us), alert.cancelled_us ? row("cancelled", alert.cancelled_us) : row("resolved", alert.resolved_us)));
 }
 

@@ -179,6 +179,8 @@ export const WORDS = {
   times: ["时间（{zone}）", "Times ({zone})"],
   helmet_clock: ["头盔时钟", "helmet clock"],
   occurred: ["发生", "Occurred"],
+  sent: ["头盔发出", "Sent by the helmet"],
+  shown: ["页面显示", "Shown on a page"],
   received: ["收到", "Received"],
   detected: ["检出", "Detected"],
   alerted: ["报警", "Alerted"],
