@@ -1,7 +1,7 @@
 """The reading side of the alert book: its own connection, so that a long list never delays an alert."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,22 @@ class Reader:
     def statistics(self, from_us: int, to_us: int, now_us: int) -> dict[str, Any]:
         """How alerts that came in from one moment up to another were dealt with."""
         return summary(cases(self._db, from_us, to_us), now_us)
+
+    def judged(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """The reason of each alert that a person resolved, oldest first, and its newest version with a trace.
+
+        None where no version has one. Drills are left out.
+        """
+        rows = self._db.execute(
+            """
+            SELECT json_extract(a.body, '$.resolution.reason'), d.body, d.trace FROM alerts a
+            LEFT JOIN detections d ON d.incident = a.id AND d.version = (SELECT max(version) FROM detections
+                WHERE incident = a.id AND trace IS NOT NULL)
+            WHERE a.state = 'resolved' AND NOT coalesce(json_extract(a.body, '$.test'), 0) ORDER BY a.number
+            """
+        )
+        for reason, body, trace in rows:
+            yield reason, None if body is None else json.loads(body) | {"trace": json.loads(trace)}
 
     def alert(self, alert_id: str) -> Alert:
         """The alert as it stands. Raises `NotFoundError`."""
