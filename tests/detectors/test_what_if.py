@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Path:
     """A configuration whose book holds two alerts with traces, one without, and a drill."""
     book = Book(tmp_path / "alerts.db", 30.0)
     for seed, reason in ((0, Resolution.INJURED), (1, Resolution.ROAD_BUMP), (2, Resolution.UNHURT)):
-        found = feed(Fleet(), crash(seed=seed).counts)[-1]
+        found = feed(Fleet(), crash(seed=seed).counts)[0]
         found = replace(found, incident=f"i{seed}", stage=Stage.CONFIRMED)
         book.take([replace(found, trace=None) if seed == 2 else found], NOW_US)
         book.acknowledge(f"i{seed}", "王芳", NOW_US)
