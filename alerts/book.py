@@ -9,9 +9,12 @@ from pathlib import Path
 from alerts import lifecycle, messages
 from alerts.database import connect, transaction
 from alerts.messages import Heard, message_id
-from alerts.model import Alert, Change, Resolution, Rider, State, dump, parse
+from alerts.model import Alert, Asked, Change, Resolution, Rider, State, dump, parse
 from alerts.rules import RefusedError, Step
-from core.model import Detection, HelmetEvent
+from core.model import Detection, HelmetEvent, Kind
+
+HERE = Asked()
+"""Nobody asked from anywhere: machines, and commands on this one."""
 
 
 class NotFoundError(Exception):
@@ -31,11 +34,13 @@ class Book:
         countdown_s: float,
         riders: Mapping[str, Rider] | None = None,
         untouched_s: float = 900.0,
+        late_s: float = 60.0,
     ) -> None:
         self._db = connect(path)
         self._countdown_us = round(countdown_s * 1e6)
         self._riders = riders or {}
         self._untouched_us = round(untouched_s * 1e6)
+        self._late_us = round(late_s * 1e6)
 
     def know(self, riders: Mapping[str, Rider]) -> None:
         """From now on these ride with the helmets; alerts keep the rider they were raised with."""
@@ -62,19 +67,28 @@ class Book:
         with transaction(self._db):
             return [change for each in events for change in self._take_event(each, now_us)]
 
-    def drill(self, severity: int, person: str, unique: str, now_us: int) -> list[Change]:
+    def drill(
+        self, severity: int, person: str, unique: str, now_us: int, asked: Asked = HERE
+    ) -> list[Change]:
         """A person raises an alert to practise; the same `unique` is the same drill."""
         with transaction(self._db):
-            if any(self._alerts("id = ?", f"drill-{unique}")):
+            if self._done(person, asked) or any(self._alerts("id = ?", f"drill-{unique}")):
                 return []
-            return self._write(lifecycle.drill(severity, person, unique, now_us), now_us)
+            return self._write(lifecycle.drill(severity, person, unique, now_us), now_us, asked)
 
-    def acknowledge(self, alert_id: str, person: str, now_us: int) -> list[Change]:
-        """A person takes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
-        return self._ask(alert_id, lambda alert: lifecycle.acknowledge(alert, person, now_us), now_us)
+    def acknowledge(
+        self, alert_id: str, person: str, now_us: int, *, owner: str = "", asked: Asked = HERE
+    ) -> list[Change]:
+        """A person takes the alert, also from its `owner` where one is named.
+
+        Raises `NotFoundError`, `rules.RefusedError`.
+        """
+        return self._ask(
+            alert_id, person, lambda alert: lifecycle.acknowledge(alert, person, now_us, owner), now_us, asked
+        )
 
     def acknowledge_many(
-        self, alert_ids: Sequence[str], person: str, now_us: int, together: int
+        self, alert_ids: Sequence[str], person: str, now_us: int, together: int, asked: Asked = HERE
     ) -> tuple[list[Change], dict[str, NotFoundError | RefusedError]]:
         """A person takes many alerts at once, of `together` in all; also gives those that could not be taken."""
         changes: list[Change] = []
@@ -82,8 +96,8 @@ class Book:
         with transaction(self._db):
             for id_ in alert_ids:
                 try:
-                    steps = lifecycle.acknowledge(self.alert(id_), person, now_us, together)
-                    changes += self._write(steps, now_us)
+                    steps = lifecycle.acknowledge(self.alert(id_), person, now_us, together=together)
+                    changes += self._write(steps, now_us, asked)
                 except (NotFoundError, RefusedError) as error:
                     refused[id_] = error
         return changes, refused
@@ -96,40 +110,70 @@ class Book:
         note: str,
         now_us: int,
         dispatched: bool | None = None,
+        *,
+        owner: str = "",
+        asked: Asked = HERE,
     ) -> list[Change]:
-        """A person closes the alert. Raises `NotFoundError`, `rules.RefusedError`."""
+        """A person closes the alert; somebody else's where they name its `owner`.
+
+        Raises `NotFoundError`, `rules.RefusedError`.
+        """
         return self._ask(
             alert_id,
-            lambda alert: lifecycle.resolve(alert, person, reason, note, now_us, dispatched),
+            person,
+            lambda alert: lifecycle.resolve(alert, person, reason, note, now_us, dispatched, owner),
             now_us,
+            asked,
         )
 
-    def reopen(self, alert_id: str, person: str, note: str, now_us: int) -> list[Change]:
+    def reopen(self, alert_id: str, person: str, note: str, now_us: int, asked: Asked = HERE) -> list[Change]:
         """A person takes a closed alert back. Raises `NotFoundError`, `rules.RefusedError`."""
-        return self._ask(alert_id, lambda alert: lifecycle.reopen(alert, person, note, now_us), now_us)
+        return self._ask(
+            alert_id, person, lambda alert: lifecycle.reopen(alert, person, note, now_us), now_us, asked
+        )
 
     def note(
-        self, alert_id: str, person: str, text: str, now_us: int, mentions: Sequence[str] = ()
+        self,
+        alert_id: str,
+        person: str,
+        text: str,
+        now_us: int,
+        mentions: Sequence[str] = (),
+        asked: Asked = HERE,
     ) -> list[Change]:
         """A person writes into the timeline. Raises `NotFoundError`."""
         return self._ask(
-            alert_id, lambda alert: lifecycle.note(alert, person, text, now_us, mentions), now_us
+            alert_id,
+            person,
+            lambda alert: lifecycle.note(alert, person, text, now_us, mentions),
+            now_us,
+            asked,
         )
 
-    def contact(self, alert_id: str, person: str, now_us: int) -> list[Change]:
+    def contact(self, alert_id: str, person: str, now_us: int, asked: Asked = HERE) -> list[Change]:
         """A person looks up the emergency contact. Raises `NotFoundError`, `rules.RefusedError`."""
-        return self._ask(alert_id, lambda alert: lifecycle.contact(alert, person, now_us), now_us)
+        return self._ask(
+            alert_id, person, lambda alert: lifecycle.contact(alert, person, now_us), now_us, asked
+        )
 
     def help(
-        self, alert_id: str, person: str, helper: dict[str, str], now_us: int, heard: Heard | None = None
+        self,
+        alert_id: str,
+        person: str,
+        helper: dict[str, str],
+        now_us: int,
+        heard: Heard | None = None,
+        asked: Asked = HERE,
     ) -> list[Change]:
         """A person asks somebody nearby, whose helmet is to read what is `heard`; that is written down with it.
 
         Raises `NotFoundError`, `rules.RefusedError`.
         """
         with transaction(self._db):
+            if self._done(person, asked):
+                return []
             alert = self._known(alert_id)
-            changes = self._write(lifecycle.help_(alert, person, helper, now_us), now_us)
+            changes = self._write(lifecycle.help_(alert, person, helper, now_us), now_us, asked)
             if heard is not None:
                 # Whoever asks again is heard again: each line of the timeline is a message of its own.
                 messages.put(self._db, message_id(changes[-1].seq), heard, now_us)
@@ -191,8 +235,7 @@ class Book:
         if not added:
             return []
         if event.type == "sos":
-            rider, ok_us = self._riders.get(event.helmet), self._last_ok_us(event.helmet)
-            return self._write(lifecycle.sos(event, rider, now_us, ok_us), now_us)
+            return self._write(self._sos(event, now_us), now_us)
         live = self._alerts("helmet = ? AND state IN (?, ?, ?) ORDER BY number", event.helmet, *LIVE)
         return [
             change
@@ -200,15 +243,42 @@ class Book:
             for change in self._write(lifecycle.rider_ok(alert, event.t_us, now_us), now_us)
         ]
 
+    def _sos(self, event: HelmetEvent, now_us: int) -> Iterator[Step]:
+        ok_us = self._last_ok_us(event.helmet)
+        live = self._alerts("helmet = ? AND state IN (?, ?, ?) ORDER BY number", event.helmet, *LIVE)
+        for alert in live:
+            if alert.kind is Kind.SOS:
+                return lifecycle.pressed(alert, event, now_us, ok_us)
+        rider = self._riders.get(event.helmet)
+        return lifecycle.sos(event, rider, now_us, ok_us, self._late_us)
+
     def _forgotten(self, event: HelmetEvent) -> bool:
         """Whether an SOS comes once more whose first arrival has been forgotten with its alert."""
         return event.type == "sos" and any(
             each.forgotten for each in self._alerts("id = ?", lifecycle.sos_id(event))
         )
 
-    def _ask(self, alert_id: str, rule: Callable[[Alert], Iterable[Step]], now_us: int) -> list[Change]:
+    def _ask(
+        self,
+        alert_id: str,
+        person: str,
+        rule: Callable[[Alert], Iterable[Step]],
+        now_us: int,
+        asked: Asked,
+    ) -> list[Change]:
         with transaction(self._db):
-            return self._write(rule(self._known(alert_id)), now_us)
+            if self._done(person, asked):
+                return []
+            return self._write(rule(self._known(alert_id)), now_us, asked)
+
+    def _done(self, person: str, asked: Asked) -> bool:
+        """Whether this very request was served before. Raises `RefusedError` for a key used for something else."""
+        row = self._db.execute(
+            "SELECT request FROM changes WHERE actor = ? AND key = ? AND key <> ''", (person, asked.key)
+        ).fetchone()
+        if row is not None and row[0] != asked.request:
+            raise RefusedError("This Idempotency-Key was already used for another request.")
+        return row is not None
 
     def _known(self, alert_id: str) -> Alert:
         """An alert that something may still be written about. Raises `NotFoundError`, `rules.RefusedError`."""
@@ -219,16 +289,31 @@ class Book:
             )
         return alert
 
-    def _write(self, steps: Iterable[Step], now_us: int) -> list[Change]:
-        return [self._record(step, now_us) for step in steps]
+    def _write(self, steps: Iterable[Step], now_us: int, asked: Asked = HERE) -> list[Change]:
+        changes: list[Change] = []
+        for step in steps:
+            # The key is the request's, whose first line stands for all that it did.
+            changes.append(self._record(step, now_us, replace(asked, key="") if changes else asked))
+        return changes
 
-    def _record(self, step: Step, now_us: int) -> Change:
+    def _record(self, step: Step, now_us: int, asked: Asked) -> Change:
         """One line of the timeline and the alert after it; the line's number is the alert's `seq`."""
         body = dump(step.alert)
         detail = json.dumps(step.detail, ensure_ascii=False)
         self._db.execute(
-            "INSERT INTO changes (at_us, alert, type, actor, detail, body) VALUES (?, ?, ?, ?, ?, ?)",
-            (now_us, step.alert.id, step.type, step.actor, detail, body),
+            "INSERT INTO changes (at_us, alert, type, actor, detail, body, address, key, request) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                now_us,
+                step.alert.id,
+                step.type,
+                step.actor,
+                detail,
+                body,
+                asked.address,
+                asked.key,
+                asked.request,
+            ),
         )
         seq: int = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
         self._db.execute(
@@ -236,7 +321,8 @@ class Book:
             "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, body = excluded.body",
             (step.alert.id, seq, body),
         )
-        return Change(seq, now_us, step.type, step.actor, replace(step.alert, seq=seq), step.detail)
+        alert = replace(step.alert, seq=seq)
+        return Change(seq, now_us, step.type, step.actor, alert, step.detail, asked.address)
 
     def _alerts(self, where: str, *values: object) -> Iterator[Alert]:
         rows = self._db.execute(

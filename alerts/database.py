@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 6
+VERSION = 7
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -162,7 +162,20 @@ UPDATE changes SET detail = json_remove(detail, '$.note', '$.name', '$.helper')
 DELETE FROM keys WHERE name = 'forgetting';
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+# From where each change came, and the key that its request is known by when it is sent again. What a desk has to
+# know of storms, faults and channels after a restart; and how a channel fares without reading its whole ledger.
+_SEVENTH = """
+ALTER TABLE changes ADD COLUMN address TEXT NOT NULL DEFAULT '';
+ALTER TABLE changes ADD COLUMN key TEXT NOT NULL DEFAULT '';
+ALTER TABLE changes ADD COLUMN request TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX changes_by_key ON changes (actor, key) WHERE key <> '';
+CREATE TABLE memory (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX deliveries_done ON deliveries (channel, tried_us) WHERE state = 'delivered';
+CREATE INDEX deliveries_failed ON deliveries (channel, tried_us) WHERE state <> 'delivered' AND tried_us IS NOT NULL;
+CREATE TABLE shown (alert TEXT PRIMARY KEY, at_us INTEGER NOT NULL, actor TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """What each version adds to the one before."""
 
 

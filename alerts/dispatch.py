@@ -15,7 +15,7 @@ import structlog
 from alerts.channels.limits import Parcel, plan
 from alerts.channels.outcome import Outcome, Result, Sender, retry
 from alerts.notices import Notice
-from alerts.outbox import Delivery, Outbox
+from alerts.outbox import Delivery, Outbox, Stand
 from core import metrics
 from core.clock import Clock
 
@@ -64,6 +64,7 @@ class Dispatcher:
         after_us = self._clock.now_us() - 60_000_000
         for name, line in self._lines.items():
             line.sent_us.extend(await self._ask(partial(Outbox.tried_since, channel=name, after_us=after_us)))
+            line.quiet_until_us = await self._ask(partial(Outbox.quiet_until, channel=name))
             self._tasks.append(asyncio.create_task(self._serve(name, line)))
 
     async def close(self) -> None:
@@ -86,6 +87,13 @@ class Dispatcher:
     def channels(self) -> dict[str, str]:
         """Kind of each channel, by name."""
         return {name: line.sender.kind for name, line in self._lines.items()}
+
+    def stuck(self, delivery: Delivery) -> bool:
+        """Whether a message reaches nobody for now: it was refused, or its channel has to be left alone."""
+        if delivery.state is Stand.WAITING:
+            line = self._lines.get(delivery.channel)
+            return line is not None and self._clock.now_us() < line.quiet_until_us
+        return delivery.state in (Stand.REFUSED, Stand.GIVEN_UP)
 
     async def tried(self, notice: Notice, within_s: float) -> Delivery:
         """Sends a notice the way all go, and waits for its first try; the ledger's line as it then stands."""
@@ -138,7 +146,8 @@ class Dispatcher:
         outcome = await self._send(line.sender, parcel)
         now_us = self._clock.now_us()
         if outcome.pause_s:
-            line.quiet_until_us = max(line.quiet_until_us, now_us + round(outcome.pause_s * 1e6))
+            until_us = line.quiet_until_us = max(line.quiet_until_us, now_us + round(outcome.pause_s * 1e6))
+            await self._ask(partial(Outbox.keep_quiet, channel=line.sender.name, until_us=until_us))
         jitter = random.random()
         record = partial(Outbox.record, parcel=parcel, outcome=outcome, now_us=now_us, jitter=jitter)
         self._report(await self._ask(record))

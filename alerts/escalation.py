@@ -5,14 +5,14 @@ works everything out anew, and the outbox drops what was sent before.
 Only a person's acknowledgement stops the calls to an open alert; they go on after the last tier.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from alerts.model import Alert, State
 from alerts.notices import CRITICAL, Contact
 from alerts.policy import Policy, Tier
-from alerts.policy import Storm as StormRule
+from core.model import Kind
 
 
 class Why(StrEnum):
@@ -25,6 +25,8 @@ class Why(StrEnum):
     """Nobody took it in the time of a tier."""
     REPEATED = "repeated"
     """Nobody took it, and there is no further tier."""
+    PRESSED = "pressed"
+    """The rider has pressed SOS again while nobody had taken it."""
     HANDOVER = "handover"
     """Somebody's duty began while nobody had taken it."""
     ACKNOWLEDGED = "acknowledged"
@@ -60,20 +62,35 @@ class Plan:
     next_us: int | None = None
 
 
-def plan(alert: Alert, policy: Policy, now_us: int) -> Plan:
-    """What is due for one alert as it stands."""
+def plan(alert: Alert, policy: Policy, now_us: int, unheard: int = 0) -> Plan:
+    """What is due for one alert as it stands; of a critical one the first `unheard` tiers could not be reached."""
     tiers = policy.tiers[alert.severity]
+    unheard = unheard if alert.severity >= CRITICAL else 0
     if alert.state is State.PENDING:
-        if alert.severity < CRITICAL or not tiers:
+        if alert.severity < CRITICAL:
             return Plan([])
-        return Plan([_call(Why.COUNTDOWN, 0, tiers[0], policy, alert.alerted_us, f"{alert.alerted_us}")])
+        at_us = alert.alerted_us
+        first = tiers[: unheard + 1]
+        keys = [f"{at_us}", *(f"{at_us} {number}" for number in range(1, len(first)))]
+        return Plan([_call(Why.COUNTDOWN, n, tier, policy, at_us, keys[n]) for n, tier in enumerate(first)])
     if alert.state is State.OPEN and alert.opened_us is not None:
-        return climb(alert.opened_us, alert.severity, policy, now_us)
+        found = climb(alert.opened_us, alert.severity, policy, now_us, unheard)
+        # The tiers go on as they were: who presses again and again must not hold them up.
+        return replace(found, due=found.due + list(_pressed(alert, tiers, policy)))
     return Plan(list(_news(alert, tiers)))
 
 
-def climb(opened_us: int, severity: int, policy: Policy, now_us: int) -> Plan:
-    """The tiers of something that opened at `opened_us` and that nobody has taken."""
+def _pressed(alert: Alert, tiers: tuple[Tier, ...], policy: Policy) -> Iterator[Call]:
+    if alert.kind is Kind.SOS and len(alert.impacts_us) > 1 and tiers:
+        again_us = alert.last_impact_us
+        yield _call(Why.PRESSED, 0, tiers[0], policy, again_us, f"{alert.opened_us} pressed {again_us}")
+
+
+def climb(opened_us: int, severity: int, policy: Policy, now_us: int, unheard: int = 0) -> Plan:
+    """The tiers of something that opened at `opened_us` and that nobody has taken.
+
+    Where the first `unheard` tiers could not be reached, the one after them is due at once.
+    """
     tiers = policy.tiers[severity]
     # What turns critical while it is open is told anew; other changes of severity are not.
     episode = f"{opened_us} {severity >= CRITICAL}"
@@ -81,6 +98,8 @@ def climb(opened_us: int, severity: int, policy: Policy, now_us: int) -> Plan:
     looks: list[int] = []
     for number, tier in enumerate(tiers):
         due_us = opened_us + round(tier.after_s * 1e6)
+        if due_us > now_us and number <= unheard:
+            due_us = now_us
         if due_us > now_us:
             looks.append(due_us)
             break
@@ -118,7 +137,7 @@ def _repeat(
     times = (now_us - first_us) // every_us
     at_us = first_us + times * every_us
     calls = [_call(Why.REPEATED, number, tier, policy, at_us, f"{episode} {number} again {times}")]
-    return calls if times else [], at_us + every_us
+    return calls if times > 0 else [], at_us + every_us
 
 
 def _news(alert: Alert, tiers: tuple[Tier, ...]) -> Iterator[Call]:
@@ -146,47 +165,3 @@ def _news(alert: Alert, tiers: tuple[Tier, ...]) -> Iterator[Call]:
 def _call(why: Why, number: int, tier: Tier, policy: Policy, at_us: int, key: str) -> Call:
     people = tuple(contact for _, contact in policy.contacts(tier, at_us))
     return Call(why, at_us, number, tier.channels, key, people)
-
-
-@dataclass(frozen=True, slots=True)
-class Storm:
-    """Many helmets that fell silent at once: one incident, not hundreds."""
-
-    id: str
-    """Id of its first alert."""
-    members: tuple[Alert, ...]
-
-    @property
-    def severity(self) -> int:
-        """That of its severest member."""
-        return max(alert.severity for alert in self.members)
-
-    @property
-    def opened_us(self) -> int | None:
-        """Since when some of it is open; None where nothing is, or where a person has taken any of it."""
-        if any(alert.state is State.ACKNOWLEDGED for alert in self.members):
-            return None
-        opened = [a.opened_us for a in self.members if a.state is State.OPEN and a.opened_us is not None]
-        return min(opened, default=None)
-
-
-def storms(alerts: Iterable[Alert], rule: StormRule) -> list[Storm]:
-    """Groups the live alerts whose signal was lost: `rule.alerts` or more of them within `rule.within_s`.
-
-    A critical alert, a drill and an alert whose helmet still speaks belong to no storm.
-    """
-    silent = sorted(
-        (a for a in alerts if a.signal_lost and a.severity < CRITICAL and not a.test),
-        key=lambda a: (a.alerted_us, a.id),
-    )
-    within_us = round(rule.within_s * 1e6)
-    found: list[tuple[int, int]] = []
-    for first in range(len(silent) - rule.alerts + 1):
-        end = first + rule.alerts
-        if silent[end - 1].alerted_us - silent[first].alerted_us > within_us:
-            continue
-        if found and first < found[-1][1]:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((first, end))
-    return [Storm(silent[begin].id, tuple(silent[begin:end])) for begin, end in found]

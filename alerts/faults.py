@@ -4,7 +4,8 @@ Nobody can acknowledge these: they are told tier by tier for as long as they las
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from alerts.escalation import Call, climb
 from alerts.notices import Notice, clock_time, notice_id
@@ -37,6 +38,19 @@ class Faults:
     policy: Policy
     public_url: str
     _lasting: dict[str, _Lasting] = field(default_factory=dict)
+
+    def memory(self) -> dict[str, Any]:
+        """What `restore` needs after a restart, ready for JSON."""
+        return {
+            name: asdict(lasting.fault) | {"since_us": lasting.since_us, "told": list(lasting.told)}
+            for name, lasting in self._lasting.items()
+        }
+
+    def restore(self, remembered: Mapping[str, Any]) -> None:
+        """These faults lasted when the desk stopped, and still do."""
+        for name, body in remembered.items():
+            fault = Fault(body["zh"], body["en"])
+            self._lasting[name] = _Lasting(fault, body["since_us"], told=dict.fromkeys(body["told"]))
 
     def due(self, now: Mapping[str, Fault], now_us: int) -> list[Notice]:
         """What is to be sent, where `now` are the faults of this moment by name (a name never changes)."""
@@ -89,6 +103,7 @@ class Faults:
                 lines=(f"Over: {lasting.fault.en}", "Helmetwatch"),
                 url=self.public_url,
                 facts={"dedup_key": f"helmetwatch/{name}/{lasting.since_us}"},
+                overtakes=True,
             )
             for channel in lasting.told
         ]

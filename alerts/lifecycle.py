@@ -15,8 +15,8 @@ DETECTOR, RIDER, DESK = "detector", "rider", "desk"
 # `seq` is the frame's number there and the feed's id here.
 COPIED = (Detection.__dataclass_fields__.keys() & Alert.__dataclass_fields__.keys()) - {"seq"}
 """What an alert takes over from a detection as it is."""
-NEWEST = COPIED - {"received_us", "detected_us"}
-"""What of it follows newer versions; when a crash was first received and detected does not change."""
+NEWEST = COPIED - {"sent_us", "received_us", "detected_us"}
+"""What of it follows newer versions; when a crash was first sent, received and detected does not change."""
 
 
 def detected(
@@ -65,8 +65,13 @@ def sos_id(event: HelmetEvent) -> str:
     return blake2b(f"sos {event.helmet} {event.t_us}".encode(), digest_size=16).hexdigest()
 
 
-def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None) -> Iterator[Step]:
-    """The first steps of an alert that a rider raised by the button: it needs no countdown."""
+def sos(
+    event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None, late_us: int
+) -> Iterator[Step]:
+    """The first steps of an alert that a rider raised by the button: it needs no countdown.
+
+    What took longer than `late_us` to arrive is late, as a crash is.
+    """
     position = None
     if event.lat_deg is not None and event.lon_deg is not None:
         position = Position(event.lat_deg, event.lon_deg, None, None)
@@ -83,7 +88,7 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
         severity_basis="context",
         quality="A",
         worn=Worn.UNKNOWN,
-        late=False,
+        late=event.received_us - event.t_us > late_us,
         signal_lost=False,
         reason_zh="骑手按下了求救按钮",
         reason_en="The rider pressed the SOS button",
@@ -103,6 +108,13 @@ def sos(event: HelmetEvent, rider: Rider | None, now_us: int, ok_us: int | None)
         yield from apply(alert, Input.OK, RIDER, now_us)
     else:
         yield from apply(alert, Input.SOS, RIDER, now_us)
+
+
+def pressed(alert: Alert, event: HelmetEvent, now_us: int, ok_us: int | None) -> Iterator[Step]:
+    """The rider presses again while somebody still has to do something about the first time: that calls again."""
+    news = event.t_us > alert.last_impact_us and (ok_us is None or ok_us < event.t_us)
+    alert = replace(alert, impacts_us=sorted({alert.occurred_us, *alert.impacts_us, event.t_us}))
+    yield from apply(alert, Input.IMPACT if news else Input.MORE, RIDER, now_us)
 
 
 def drill(severity: int, person: str, unique: str, now_us: int) -> Iterator[Step]:
@@ -157,21 +169,40 @@ def untouched(alert: Alert, now_us: int) -> Iterator[Step]:
     yield from apply(alert, Input.UNTOUCHED, DESK, now_us)
 
 
-def acknowledge(alert: Alert, person: str, now_us: int, together: int = 1) -> Iterator[Step]:
-    """A person takes the alert, one of `together`; taking it twice changes nothing. Raises `RefusedError`."""
+def acknowledge(alert: Alert, person: str, now_us: int, owner: str = "", together: int = 1) -> Iterator[Step]:
+    """A person takes the alert, one of `together`; taking it twice changes nothing.
+
+    What somebody has is taken from them only by naming them as its `owner`. Raises `RefusedError`.
+    """
     if alert.state is State.ACKNOWLEDGED and alert.owner == person:
         return
-    if alert.state is State.ACKNOWLEDGED:
+    if alert.state is State.ACKNOWLEDGED and alert.owner != owner:
         raise RefusedError(f"{alert.owner} has already taken this alert.", alert.owner)
-    detail = {"together": together} if together > 1 else {}
-    yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, detail)
+    if alert.state is State.ACKNOWLEDGED:
+        yield from ask(replace(alert, owner=person), Input.TAKE_OVER, person, now_us, {"from": owner})
+    else:
+        detail = {"together": together} if together > 1 else {}
+        yield from ask(alert, Input.ACKNOWLEDGE, person, now_us, detail)
 
 
 def resolve(
-    alert: Alert, person: str, reason: Resolution, note: str, now_us: int, dispatched: bool | None = None
+    alert: Alert,
+    person: str,
+    reason: Resolution,
+    note: str,
+    now_us: int,
+    dispatched: bool | None = None,
+    owner: str = "",
 ) -> Iterator[Step]:
-    """A person closes an acknowledged alert and says whether help was sent. Raises `RefusedError`."""
-    detail = {"reason": reason, "note": note, "dispatched": dispatched}
+    """A person closes an acknowledged alert and says whether help was sent.
+
+    What somebody else has is closed only by naming them as its `owner`. Raises `RefusedError`.
+    """
+    detail: dict[str, Any] = {"reason": reason, "note": note, "dispatched": dispatched}
+    if alert.state is State.ACKNOWLEDGED and alert.owner != person:
+        if alert.owner != owner:
+            raise RefusedError(f"{alert.owner} has this alert.", alert.owner)
+        detail["from"] = owner
     yield from ask(alert, Input.RESOLVE, person, now_us, detail)
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from core.model import Kind, Position, Stage, Worn
@@ -26,6 +27,8 @@ class Entry(StrEnum):
     IMPACT = "impact"
     OPENED = "opened"
     ACKNOWLEDGED = "acknowledged"
+    TAKEN_OVER = "taken_over"
+    """A person has it from another."""
     RESOLVED = "resolved"
     CANCELLED = "cancelled"
     REOPENED = "reopened"
@@ -118,11 +121,25 @@ class Alert:
     """Until when the rider was given to say "I'm OK"; stands also after the alert opened. None for an SOS."""
     forgotten: bool = False
     """Whose it was has been forgotten, as the configuration or the rider wanted; it still counts."""
+    sent_us: int | None = None
+    """When the helmet had it together, by its clock; None where it does not say."""
 
     @property
     def last_impact_us(self) -> int:
         """Device time of the newest impact; of the button press where there is none."""
         return max(self.impacts_us, default=self.occurred_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where a person's request came from, and how to know it when it is sent again."""
+
+    address: str = ""
+    """Network address."""
+    key: str = ""
+    """The person's own name for the request (`Idempotency-Key`); empty where it has none."""
+    request: str = ""
+    """A hash of what was asked, so that a key that is used twice for different things is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +154,17 @@ class Change:
     alert: Alert
     """As it stood after the change."""
     detail: dict[str, Any] = field(default_factory=dict)
+    address: str = ""
+    """Network address that a person's request came from; empty for machines."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the feed: its number, and a hash that another change of this number would not have.
+
+        A book restored from a backup numbers anew what the backup did not hold.
+        """
+        said = f"{self.at_us} {self.alert.id} {self.type} {self.actor}"
+        return f"{self.seq}-{blake2b(said.encode(), digest_size=6).hexdigest()}"
 
     def entry(self) -> dict[str, Any]:
         """The timeline's line, ready for JSON."""
@@ -145,6 +173,7 @@ class Change:
             "at_us": self.at_us,
             "type": self.type,
             "actor": self.actor,
+            "address": self.address,
             "detail": self.detail,
         }
 

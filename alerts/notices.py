@@ -65,6 +65,8 @@ class Notice:
     """What machines get: position, times, state."""
     follows: bool = False
     """Whether it is for those alone who were called about the alert on this channel before."""
+    overtakes: bool = False
+    """Whether calls with its `dedup_key` that still wait on its channel are superfluous now."""
 
     @property
     def critical(self) -> bool:
@@ -199,8 +201,11 @@ def iso(us: int) -> str:
 
 
 def clock_time(us: int, zone: tzinfo) -> str:
-    """Date and time of day where the desk is, with the zone."""
-    return datetime.fromtimestamp(us / 1e6, zone).strftime("%m-%d %H:%M:%S %Z")
+    """Date and time of day where the desk is, with its offset from UTC."""
+    local = datetime.fromtimestamp(us / 1e6, zone)
+    # Not %Z: CST is the time of Shanghai, of Chicago and of Havana.
+    offset = local.strftime("%z")
+    return f"{local:%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"
 
 
 def _mark(test: bool) -> str:

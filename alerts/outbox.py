@@ -96,9 +96,11 @@ class Outbox:
             return []
         with transaction(self._db):
             new = [notice for notice in notices if self._add(notice, now_us)]
+            stale = [id_ for notice in new if notice.overtakes for id_ in self._calls_waiting(notice)]
+            self._end(stale, Stand.OVERTAKEN, now_us)
             for channel in {notice.channel for notice in new}:
                 self._shed(channel, now_us)
-        return self._lines([notice.id for notice in new])
+        return self._lines([notice.id for notice in new] + stale)
 
     def waiting(self, channel: str, now_us: int, limit: int) -> tuple[list[Notice], list[Delivery]]:
         """What is due on a channel, critical first; and what was overtaken meanwhile and so never goes out."""
@@ -137,6 +139,18 @@ class Outbox:
                 delivered = outcome.result is Result.DELIVERED
                 self._end(ids, Stand.DELIVERED if delivered else Stand.REFUSED, now_us)
         return self._lines(ids)
+
+    def keep_quiet(self, channel: str, until_us: int) -> None:
+        """A service has asked to be left alone until then; a desk that starts holds to it as well."""
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT OR REPLACE INTO memory VALUES (?, ?)", (f"quiet {channel}", str(until_us))
+            )
+
+    def quiet_until(self, channel: str) -> int:
+        """Until when a channel is to be left alone; 0 where nobody asked."""
+        row = self._db.execute("SELECT body FROM memory WHERE name = ?", (f"quiet {channel}",)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def tried_since(self, channel: str, after_us: int) -> list[int]:
         """When messages went out on a channel: what its rate limit has to count after a restart."""
@@ -182,6 +196,15 @@ class Outbox:
             (notice.alert, notice.channel),
         ).fetchone()
         return row is not None
+
+    def _calls_waiting(self, notice: Notice) -> list[str]:
+        """Calls to what the notice is about that could not be sent yet."""
+        rows = self._db.execute(
+            "SELECT id FROM deliveries WHERE channel = ? AND next_us IS NOT NULL AND tier IS NOT NULL "
+            "AND json_extract(body, '$.facts.dedup_key') = ?",
+            (notice.channel, notice.facts["dedup_key"]),
+        )
+        return [id_ for (id_,) in rows]
 
     def _shed(self, channel: str, now_us: int) -> None:
         waits = "FROM deliveries WHERE channel = ? AND next_us IS NOT NULL"
@@ -232,16 +255,16 @@ def ledger(db: sqlite3.Connection, where: str, *values: Any) -> list[Delivery]:
 
 
 def _health(db: sqlite3.Connection, channel: str) -> Health:
-    last = "FROM deliveries WHERE channel = ? AND tried_us IS NOT NULL AND"
+    # Each of the two has an index of its own: a ledger grows for months, and this is asked after every message.
     waiting = db.execute(
         "SELECT count(*) FROM deliveries WHERE channel = ? AND next_us IS NOT NULL", (channel,)
     ).fetchone()[0]
     delivered = db.execute(
-        f"SELECT max(tried_us) {last} state = 'delivered'",
-        (channel,),
+        "SELECT max(tried_us) FROM deliveries WHERE channel = ? AND state = 'delivered'", (channel,)
     ).fetchone()[0]
     failure = db.execute(
-        f"SELECT tried_us, code, sentence {last} state != 'delivered' ORDER BY tried_us DESC LIMIT 1",
+        "SELECT tried_us, code, sentence FROM deliveries "
+        "WHERE channel = ? AND state <> 'delivered' AND tried_us IS NOT NULL ORDER BY tried_us DESC LIMIT 1",
         (channel,),
     ).fetchone()
     return Health(waiting, delivered, *(failure or (None, "", "")))

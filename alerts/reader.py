@@ -1,7 +1,7 @@
 """The reading side of the alert book: its own connection, so that a long list never delays an alert."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class Detail:
     """The newest version's that has one."""
     deliveries: list[Delivery]
     """Who was told, by which channel, and how it went."""
+    shown_us: int | None
+    """When the first page showed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,22 @@ class Reader:
         """How alerts that came in from one moment up to another were dealt with."""
         return summary(cases(self._db, from_us, to_us), now_us)
 
+    def judged(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """The reason of each alert that a person resolved, oldest first, and its newest version with a trace.
+
+        None where no version has one. Drills are left out.
+        """
+        rows = self._db.execute(
+            """
+            SELECT json_extract(a.body, '$.resolution.reason'), d.body, d.trace FROM alerts a
+            LEFT JOIN detections d ON d.incident = a.id AND d.version = (SELECT max(version) FROM detections
+                WHERE incident = a.id AND trace IS NOT NULL)
+            WHERE a.state = 'resolved' AND NOT coalesce(json_extract(a.body, '$.test'), 0) ORDER BY a.number
+            """
+        )
+        for reason, body, trace in rows:
+            yield reason, None if body is None else json.loads(body) | {"trace": json.loads(trace)}
+
     def alert(self, alert_id: str) -> Alert:
         """The alert as it stands. Raises `NotFoundError`."""
         row = self._db.execute("SELECT body, seq FROM alerts WHERE id = ?", (alert_id,)).fetchone()
@@ -185,6 +203,7 @@ class Reader:
                 "SELECT body, trace FROM detections WHERE incident = ? ORDER BY version", (alert_id,)
             ).fetchall()
             deliveries = ledger(self._db, "alert = ?", alert_id)
+            shown = self._db.execute("SELECT at_us FROM shown WHERE alert = ?", (alert_id,)).fetchone()
         finally:
             self._db.execute("COMMIT")
         traces = [trace for _, trace in versions if trace is not None]
@@ -194,6 +213,7 @@ class Reader:
             [json.loads(body) for body, _ in versions],
             json.loads(traces[-1]) if traces else None,
             deliveries,
+            None if shown is None else shown[0],
         )
 
     def since(self, seq: int, limit: int) -> list[Change]:
@@ -204,6 +224,11 @@ class Reader:
         """Feed id of the newest change; 0 in an empty book."""
         seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
         return seq
+
+    def feed_id(self, seq: int) -> str:
+        """The name in the feed of the change with this number; the number alone where there is none."""
+        found = self._changes("seq = ?", seq)
+        return found[0].id if found else str(seq)
 
     def snapshot(self, final_after_us: int) -> Snapshot:
         """All live alerts, and those that ended after `final_after_us`, newest first."""
@@ -235,10 +260,10 @@ class Reader:
 
     def _changes(self, where: str, *values: object) -> list[Change]:
         rows = self._db.execute(
-            f"SELECT seq, at_us, type, actor, body, detail FROM changes WHERE {where}",  # noqa: S608
+            f"SELECT seq, at_us, type, actor, body, detail, address FROM changes WHERE {where}",  # noqa: S608
             values,
         ).fetchall()
         return [
-            Change(seq, at_us, Entry(type_), actor, parse(body, seq), json.loads(detail))
-            for seq, at_us, type_, actor, body, detail in rows
+            Change(seq, at_us, Entry(type_), actor, parse(body, seq), json.loads(detail), address)
+            for seq, at_us, type_, actor, body, detail, address in rows
         ]

@@ -34,6 +34,8 @@ class Input(StrEnum):
     COUNTDOWN = "countdown"
     """The rider's time to answer is over."""
     ACKNOWLEDGE = "acknowledge"
+    TAKE_OVER = "take_over"
+    """A person takes it from whom they name."""
     RESOLVE = "resolve"
     REOPEN = "person"
     NOTE = "note"
@@ -84,6 +86,7 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
     (P, Input.COUNTDOWN): (Entry.OPENED, O),
     (P, Input.ACKNOWLEDGE): (Entry.ACKNOWLEDGED, A),
     (O, Input.ACKNOWLEDGE): (Entry.ACKNOWLEDGED, A),
+    (A, Input.TAKE_OVER): (Entry.TAKEN_OVER, A),
     (A, Input.RESOLVE): (Entry.RESOLVED, R),
     (R, Input.REOPEN): (Entry.REOPENED, O),
     (C, Input.REOPEN): (Entry.REOPENED, O),

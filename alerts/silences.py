@@ -11,13 +11,14 @@ from pathlib import Path
 
 from alerts.database import connect, transaction
 from alerts.model import Alert, Rider
-from core.model import Kind
+from core.model import Kind, Worn
 
 LEAST_SEVERE = 3
 """From this severity on nothing is ever silenced."""
 
 NEVER = (
-    "严重、危急、求救按钮、信号中断以及可能更严重的报警照常通知。 Alerts that are serious or critical, SOS, a "
+    "严重、危急、佩戴中（或佩戴未知）的撞击和摔倒、求救按钮、信号中断以及可能更严重的报警照常通知。 "
+    "Alerts that are serious or critical, head strikes and falls unless the helmet is known not to be worn, SOS, a "
     "signal lost after an impact, and impacts beyond the sensor's range are never silenced."
 )
 
@@ -66,6 +67,8 @@ def silenceable(alert: Alert) -> bool:
     return (
         alert.severity < LEAST_SEVERE
         and alert.kind is not Kind.SOS
+        # A crash of somebody who wears, or may wear, the helmet is no maintenance, however small it looks.
+        and not (alert.kind in (Kind.HEAD_STRIKE, Kind.FALL) and alert.worn is not Worn.NO)
         and alert.severity_basis != "lower_bound"
         and not alert.signal_lost
         and not alert.test

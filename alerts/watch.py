@@ -3,13 +3,15 @@
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from alerts import escalation
-from alerts.escalation import Call, Storm, Why
+from alerts.escalation import Call, Why
 from alerts.model import Alert, State
-from alerts.notices import Notice, clock_time, facts, lines, notice_id, title
+from alerts.notices import Notice, facts, lines, notice_id, title
 from alerts.policy import Policy
-from alerts.silences import Silence, silenceable, until_us
+from alerts.silences import Silence, until_us
+from alerts.storms import Storm, Storms
 
 BATCH = 250
 FINAL = (State.RESOLVED, State.CANCELLED)
@@ -24,12 +26,25 @@ class Watch:
     _alerts: dict[str, Alert] = field(default_factory=dict)
     _next_us: dict[str, int] = field(default_factory=dict)
     _heap: list[tuple[int, str]] = field(default_factory=list)
+    _stuck: dict[str, set[tuple[int, str]]] = field(default_factory=dict)
+    """Of each alert, tiers and channels whose calls reach nobody."""
     _silences: tuple[Silence, ...] = ()
     _stormy: bool = False
     """Whether the storms have to be worked out anew."""
-    _storms: dict[str, Storm] = field(default_factory=dict)
-    _storm_next_us: dict[str, int] = field(default_factory=dict)
+    _storms: Storms = field(init=False)
     _members: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._storms = Storms(self.policy, self.public_url)
+
+    def memory(self) -> list[dict[str, Any]]:
+        """What `restore` needs after a restart, ready for JSON."""
+        return self._storms.memory()
+
+    def restore(self, remembered: Iterable[dict[str, Any]]) -> None:
+        """These storms lasted when the desk stopped; to be called before `take`."""
+        self._storms.restore(remembered)
+        self._stormy = True
 
     def take(self, alerts: Iterable[Alert]) -> None:
         """These alerts are new, or have changed."""
@@ -38,25 +53,32 @@ class Watch:
             self._look(alert.id, 0)
             self._stormy |= alert.signal_lost
 
+    def stuck(self, alert_id: str, tier: int, channel: str) -> None:
+        """A call about an alert reaches nobody: its channel refuses it, or has to be left alone for minutes."""
+        if alert_id in self._alerts and (tier, channel) not in self._stuck.get(alert_id, set()):
+            self._stuck.setdefault(alert_id, set()).add((tier, channel))
+            self._look(alert_id, 0)
+
     def silence(self, silences: Iterable[Silence]) -> None:
         """From now on these silences hold; every live alert is looked at anew."""
         self._silences = tuple(silences)
         for id_ in self._alerts:
             self._look(id_, 0)
 
-    @property
-    def storms(self) -> list[Storm]:
+    def storms(self, now_us: int) -> list[Storm]:
         """The storms of this moment."""
         if self._stormy:
-            self._regroup()
-        return list(self._storms.values())
+            self._regroup(now_us)
+        return self._storms.now
 
     def due(self, now_us: int) -> list[Notice]:
         """What is to be sent now. The same notice may be named again; its id is the same.
 
         At most `BATCH` alerts are looked at, so that others get their turn; `behind` says whether more wait.
         """
-        notices = [notice for storm in self.storms for notice in self._storm(storm, now_us)]
+        if self._stormy:
+            self._regroup(now_us)
+        notices = self._storms.due(now_us)
         looked = 0
         while self.behind(now_us) and looked < BATCH:
             at_us, id_ = heapq.heappop(self._heap)
@@ -74,6 +96,8 @@ class Watch:
     def _alert(self, alert: Alert, now_us: int) -> list[Notice]:
         if alert.state in FINAL:
             del self._alerts[alert.id]
+        if alert.state not in (State.PENDING, State.OPEN):
+            self._stuck.pop(alert.id, None)
         if alert.id in self._members and alert.state is State.OPEN:
             return []
         calls = alert.state in (State.PENDING, State.OPEN)
@@ -82,58 +106,32 @@ class Watch:
         if quiet_until_us is not None:
             self._look(alert.id, quiet_until_us)
             return []
-        found = escalation.plan(alert, self.policy, now_us)
+        found = escalation.plan(alert, self.policy, now_us, self._unheard(alert))
         if found.next_us is not None:
             self._look(alert.id, found.next_us)
         return [notice for call in found.due for notice in self._notices(alert, call)]
+
+    def _unheard(self, alert: Alert) -> int:
+        """How many tiers, from the first on, none of whose channels gets a call through."""
+        stuck, count = self._stuck.get(alert.id, set()), 0
+        for number, tier in enumerate(self.policy.tiers[alert.severity]):
+            if not all((number, channel) in stuck for channel in tier.channels):
+                break
+            count += 1
+        return count
 
     def _look(self, id_: str, at_us: int) -> None:
         self._next_us[id_] = at_us
         heapq.heappush(self._heap, (at_us, id_))
 
-    def _regroup(self) -> None:
+    def _regroup(self, now_us: int) -> None:
         self._stormy = False
-        live = [alert for alert in self._alerts.values() if alert.state not in FINAL]
-        self._storms = {storm.id: storm for storm in escalation.storms(live, self.policy.storm)}
-        members = {alert.id for storm in self._storms.values() for alert in storm.members}
+        self._storms.regroup([a for a in self._alerts.values() if a.state not in FINAL], now_us)
+        members = {alert.id for storm in self._storms.now for alert in storm.members}
         for id_ in self._members - members:
             if id_ in self._alerts:
                 self._look(id_, 0)  # the storm is over: what is left of it stands for itself again
         self._members = members
-        self._storm_next_us = {}
-
-    def _storm(self, storm: Storm, now_us: int) -> list[Notice]:
-        opened_us = storm.opened_us
-        if opened_us is None or now_us < self._storm_next_us.get(storm.id, 0):
-            return []
-        found = escalation.climb(opened_us, storm.severity, self.policy, now_us)
-        self._storm_next_us[storm.id] = found.next_us if found.next_us is not None else 2**62
-        open_ = sum(alert.state is State.OPEN for alert in storm.members)
-        return [
-            Notice(
-                id=notice_id("storm", storm.id, call.key, channel),
-                alert="",
-                channel=channel,
-                reason=f"storm_{call.why}",
-                status="open",
-                severity=storm.severity,
-                at_us=call.at_us,
-                title=f"【信号中断·{len(storm.members)} 顶头盔·{_lead(call)}】"
-                f"自 since {clock_time(storm.members[0].occurred_us, self.policy.zone)}",
-                lines=(
-                    f"{len(storm.members)} 顶头盔在冲击后同时失去信号，{open_} 条报警无人认领。",
-                    "可能是网络、基站或服务器故障，也可能有人受伤。",
-                    f"{len(storm.members)} helmets lost their signal at once after an impact; {open_} alerts are "
-                    "open. A network, region or server may be down; somebody may still be hurt.",
-                    "Helmetwatch",
-                ),
-                url=f"{self.public_url}/#filter=open" if self.public_url else "",
-                tier=call.tier,
-                people=call.people,
-            )
-            for call in found.due
-            for channel in call.channels
-        ]
 
     def _notices(self, alert: Alert, call: Call) -> list[Notice]:
         return [
@@ -152,8 +150,8 @@ class Watch:
                 people=call.people,
                 test=alert.test,
                 episode_us=None if call.tier is None else (alert.opened_us or alert.alerted_us),
-                # A silence may have held every call back; then this would be the first that anybody hears of it.
-                follows=call.tier is None and silenceable(alert),
+                # A silence or a storm may have held every call back; this would be the first anybody hears of it.
+                follows=call.tier is None,
                 facts=facts(alert),
             )
             for channel in call.channels
@@ -166,6 +164,7 @@ def _lead(call: Call) -> str:
         Why.OPENED: "疑似碰撞·待认领",
         Why.ESCALATED: f"无人认领·升级 {call.tier}",
         Why.REPEATED: "仍无人认领",
+        Why.PRESSED: "再次求救·无人认领",
         Why.HANDOVER: "交接班·无人认领",
         Why.ACKNOWLEDGED: "已认领",
         Why.RESOLVED: "已处理",

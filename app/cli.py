@@ -21,6 +21,7 @@ _COMMANDS = {
     "replay": "app.replay:replay",
     "simulate": "app.simulate:simulate",
     "user": "app.run_desk:user",
+    "what-if": "app.what_if:what_if",
     "worker": "app.run_worker:worker",
 }
 

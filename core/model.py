@@ -326,6 +326,8 @@ class Detection:
     detector: str = ""
     """Version of the detector and hash of its thresholds."""
     trace: Trace | None = None
+    sent_us: int | None = None
+    """End of the frame that completed this decision, by the helmet's clock: it cannot have been sent before."""
 
     @property
     def key(self) -> str:

@@ -65,6 +65,7 @@ def detection(decision: Decision, window: Window, frames: list[Frame], stamp: St
         points=decision.points,
         detector=stamp.detector,
         trace=_trace(decision, window, frames, stamp, time_us(0)),
+        sent_us=next((time_us(f.end) for f in reversed(frames) if f.head == stamp.last), None),
     )
 
 

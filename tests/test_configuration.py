@@ -73,3 +73,13 @@ def test_a_secret_comes_from_the_environment_first(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("HELMETWATCH_X")
     with pytest.raises(ConfigError, match="cannot be read"):
         config.secret("HELMETWATCH_X", str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(("countdown_s", "fits"), [(14.9, False), (15, True), (90, True), (90.1, False)])
+def test_the_rider_is_given_between_15_and_90_seconds_to_answer(countdown_s: float, fits: bool) -> None:
+    text = f"alerts: {{countdown_s: {countdown_s}}}"
+    if fits:
+        assert config.parse(text).alerts.countdown_s == countdown_s
+    else:
+        with pytest.raises(ConfigError, match="countdown_s"):
+            config.parse(text)

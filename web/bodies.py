@@ -83,6 +83,7 @@ AUDIT = record(
     detail={"type": "object"},
     rows={"type": ["integer", "null"]},
 )
+ENTRY = record(seq=INTEGER, at_us=INTEGER, type=TEXT, actor=TEXT, address=TEXT, detail={"type": "object"})
 SECONDS = {"worn_s": INTEGER, "not_worn_s": INTEGER, "unknown_s": INTEGER}
 DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 ON_DUTY = record(

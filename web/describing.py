@@ -20,6 +20,8 @@ class Operation:
     media: str = "application/json"
     errors: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any], str], ...] = ()
+    keyed: bool = False
+    """Whether it takes an `Idempotency-Key`."""
 
 
 def ref(name: str) -> dict[str, Any]:

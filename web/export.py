@@ -19,7 +19,7 @@ PAGE = 250
 
 COLUMNS = (
     "id", "test", "state", "kind", "severity", "helmet", "rider", "city", "station",
-    "occurred", "alerted", "opened", "acknowledged", "resolved", "cancelled",
+    "occurred_utc", "alerted_utc", "opened_utc", "acknowledged_utc", "resolved_utc", "cancelled_utc",
     "seconds_to_acknowledge", "owner", "resolution", "dispatched", "note",
     "lat_deg", "lon_deg", "late", "signal_lost", "reason_zh", "reason_en",
 )  # fmt: skip
@@ -28,7 +28,7 @@ COLUMNS = (
 async def history(request: web.Request, desk: Desk, by: Person) -> web.StreamResponse:
     """Every alert that fits the filters, newest first; no telephone numbers. Who takes it is written down first."""
     wanted = wire.wanted(request.query)
-    rows = await desk.ask(partial(Reader.count, wanted=wanted))
+    rows = await desk.search(partial(Reader.count, wanted=wanted))
     await write_down(request, desk, by, "history", dict(request.query) | {"format": "csv"}, rows)
     response = web.StreamResponse(
         headers={
@@ -36,12 +36,12 @@ async def history(request: web.Request, desk: Desk, by: Person) -> web.StreamRes
             "Content-Disposition": 'attachment; filename="alerts.csv"',
         }
     )
-    alerts, before = await desk.ask(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=None))
+    alerts, before = await desk.search(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=None))
     await response.prepare(request)
     # With a byte order mark: without one, Excel takes Chinese for something else.
     await response.write("\ufeff".encode() + lines([COLUMNS]) + lines(map(_cells, alerts)))
     while before is not None:
-        alerts, before = await desk.ask(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=before))
+        alerts, before = await desk.search(partial(Reader.alerts, wanted=wanted, limit=PAGE, before=before))
         await response.write(lines(map(_cells, alerts)))
     await response.write_eof()
     return response

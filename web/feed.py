@@ -167,9 +167,9 @@ class Hub:
             client.close()
 
 
-def event(name: str, data: object, seq: int | None = None) -> bytes:
+def event(name: str, data: object, id_: str | None = None) -> bytes:
     """One server-sent event; JSON keeps the data on one line."""
-    head = "" if seq is None else f"id: {seq}\n"
+    head = "" if id_ is None else f"id: {id_}\n"
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
@@ -179,15 +179,12 @@ def _fleet_event(view: bytes) -> bytes:
 
 def alert_event(change: Change) -> bytes:
     """The event that tells of one change."""
-    return event("alert", {"alert": asdict(change.alert), "entry": change.entry()}, change.seq)
+    return event("alert", {"alert": asdict(change.alert), "entry": change.entry()}, change.id)
 
 
-def last_id(request: web.Request) -> int | None:
-    """The id a client has seen last: -1 where it is no number, None where there is none."""
-    given = request.headers.get("Last-Event-ID") or request.query.get("after")
-    if not given:
-        return None
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else -1
+def last_id(request: web.Request) -> str | None:
+    """The id a client has seen last, None where there is none."""
+    return request.headers.get("Last-Event-ID") or request.query.get("after") or None
 
 
 class Ask(Protocol):
@@ -196,6 +193,20 @@ class Ask(Protocol):
     def __call__(self, question: Callable[[Reader], T]) -> Awaitable[T]:
         """The answer."""
         ...
+
+
+async def _seq(ask: Ask, last: str) -> int:
+    """The number of the change that a client has seen last; -1 where this book has no such change.
+
+    A number alone is taken at its word.
+    """
+    number, _, check = last.partition("-")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return -1
+    seq = int(number)
+    if check and await ask(partial(Reader.feed_id, seq=seq)) != last:
+        return -1
+    return seq
 
 
 class Beginning:
@@ -207,6 +218,7 @@ class Beginning:
 
     def __init__(self) -> None:
         self._seq = -1
+        self._id = ""
         self._until_us = 0
         self._alerts = b""
         self._reading = asyncio.Lock()
@@ -220,10 +232,11 @@ class Beginning:
             if not (self._seq <= newest <= self._seq + BEHIND_MAX and now_us < self._until_us):
                 question = partial(Reader.snapshot_json, final_after_us=now_us - FINAL_SHOWN_US)
                 self._seq, self._alerts = await ask(question)
+                self._id = await ask(partial(Reader.feed_id, seq=self._seq))
                 self._until_us = now_us + SHARED_US
-            seq, alerts = self._seq, self._alerts
+            seq, id_, alerts = self._seq, self._id, self._alerts
         head = json.dumps({"seq": seq, "now_us": now_us, "reset": reset})
-        await write(f'event: snapshot\ndata: {head[:-1]}, "alerts": '.encode())
+        await write(f'event: snapshot\nid: {id_}\ndata: {head[:-1]}, "alerts": '.encode())
         for start in range(0, len(alerts), PIECE):
             await write(alerts[start : start + PIECE])
         await write(b"}\n\n")
@@ -235,7 +248,7 @@ async def follow(
     write: Callable[[bytes], Awaitable[None]],
     ask: Ask,
     beginning: Beginning,
-    last: int | None,
+    last: str | None,
     now_us: int,
 ) -> None:
     """Serves a client that has joined the hub, until its end: the beginning, what it missed, then live.
@@ -250,15 +263,16 @@ async def follow(
 
 
 async def _begin(
-    write: Callable[[bytes], Awaitable[None]], ask: Ask, beginning: Beginning, last: int | None, now_us: int
+    write: Callable[[bytes], Awaitable[None]], ask: Ask, beginning: Beginning, last: str | None, now_us: int
 ) -> int:
     """Writes what a client needs before it can go live, and returns the id up to which it now knows all."""
     newest = await ask(Reader.last_seq) if last is not None else 0
-    if last is not None and max(0, newest - REPLAY_MAX) <= last <= newest:
+    seq = await _seq(ask, last) if last is not None else -1
+    if last is not None and max(0, newest - REPLAY_MAX) <= seq <= newest:
         await write(event("resume", {"seq": newest, "now_us": now_us}))
     else:
-        last = await beginning.write(write, ask, now_us, reset=last is not None)
-    while missed := await ask(partial(Reader.since, seq=last, limit=PAGE)):
+        seq = await beginning.write(write, ask, now_us, reset=last is not None)
+    while missed := await ask(partial(Reader.since, seq=seq, limit=PAGE)):
         await write(b"".join(map(alert_event, missed)))
-        last = missed[-1].seq
-    return last
+        seq = missed[-1].seq
+    return seq

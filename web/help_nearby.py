@@ -14,7 +14,9 @@ from alerts.reader import Reader
 from core.model import Position
 from web import wire
 from web.accounts import Person
-from web.problems import PERSON_BODY_MAX, Problem, read_body
+from web.asking import wish
+from web.incidents import after
+from web.problems import Problem
 from web.state import Desk
 
 AGE_MAX_S = 900.0
@@ -44,7 +46,8 @@ async def show(request: web.Request, desk: Desk, _by: Person) -> web.Response:
 
 async def record(request: web.Request, desk: Desk, by: Person) -> web.Response:
     """Writes down that somebody was asked, goes, has arrived or cannot; a rider who is asked is told so."""
-    given = wire.help_(await read_body(request, PERSON_BODY_MAX))
+    wished = await wish(request)
+    given = wire.help_(wished.body)
     kind, name = _who(desk, given.helper)
     id_, now_us = request.match_info["id"], desk.clock.now_us()
     detail = {"helper": given.helper, "kind": kind, "name": name, "status": given.status, "note": given.note}
@@ -53,8 +56,10 @@ async def record(request: web.Request, desk: Desk, by: Person) -> web.Response:
         helmet = given.helper.removeprefix("rider:")
         alert = await desk.ask(partial(Reader.alert, alert_id=id_))
         heard = Heard(helmet, _request(desk, alert, helmet))
-    changes = await desk.change(lambda book: book.help(id_, by.display_name, detail, now_us, heard))
-    return web.json_response(asdict(changes[-1].alert))
+    changes = await desk.change(
+        lambda book: book.help(id_, by.display_name, detail, now_us, heard, wished.asked)
+    )
+    return await after(desk, id_, changes)
 
 
 def _request(desk: Desk, alert: Alert, helmet: str) -> str:

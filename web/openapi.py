@@ -12,10 +12,14 @@ from alerts.model import Alert
 from alerts.nearby import Helper
 from alerts.outbox import Delivery
 from core.model import Detection, HelmetEvent, WorkerReport
+from web.asking import HEADER, KEY_MAX
 from web.describing import INTEGER, NUMBER, REF, TEXT, Operation, array, record, ref
 from web.operations import OPERATIONS
 from web.registering import RegisterFile
-from web.wire import Close, Drill, Help, Hush, Many, Remark, SignIn, Where
+from web.wire import Close, Drill, Help, Hush, Many, Remark, Seen, SignIn, Take, Where
+
+_KEY = {"type": "string", "maxLength": KEY_MAX, "pattern": "^[ -~]*$"}
+_AGAIN = "the same key is the same request: sent again it changes nothing, and gets the alert as it is now"
 
 
 @cache
@@ -72,6 +76,8 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
         {"name": name, "in": "query", "schema": schema, "description": text}
         for name, schema, text in operation.query
     ]
+    if operation.keyed:
+        parameters.append({"name": HEADER, "in": "header", "schema": _KEY, "description": _AGAIN})
     found: dict[str, Any] = {"summary": operation.summary, "parameters": parameters}
     if operation.answer is None:
         found["responses"] = {"204": {"description": "Done"}}
@@ -106,7 +112,9 @@ def _schemas() -> dict[str, Any]:
         Many,
         RegisterFile,
         Remark,
+        Seen,
         SignIn,
+        Take,
         Where,
         WorkerReport,
     )
@@ -116,13 +124,16 @@ def _schemas() -> dict[str, Any]:
     status = {"type": "integer"}
     schemas["Problem"] = record(type=TEXT, status=status, title=TEXT, detail=TEXT)
     more = record(
-        timeline=array(record(seq=INTEGER, at_us=INTEGER, type=TEXT, actor=TEXT, detail={"type": "object"})),
+        timeline=array(
+            record(seq=INTEGER, at_us=INTEGER, type=TEXT, actor=TEXT, address=TEXT, detail={"type": "object"})
+        ),
         detections=array({"type": "object"}),
         features={"type": "object"},
         points={"type": "object"},
         detector=TEXT,
         trace={"type": ["object", "null"]},
         deliveries=array(ref("Delivery")),
+        shown_us={"type": ["integer", "null"]},
     )
     schemas["AlertDetail"] = {"allOf": [ref("Alert"), more]}
     schemas["Helper"]["properties"] |= {

@@ -9,10 +9,12 @@ from typing import Literal, TypeVar
 
 from alerts.book import Book
 from alerts.database import BookError, claim
+from alerts.memory import Memory
 from alerts.messages import Messages
 from alerts.outbox import Outbox
 from alerts.reader import Reader
 from alerts.retention import Retention
+from alerts.shown import Shown
 from alerts.silences import Silences
 from web.accounts import Accounts
 from web.audit import Audit
@@ -20,27 +22,29 @@ from web.register_trail import RegisterTrail
 
 T = TypeVar("T")
 
-Thread = Literal["write", "read", "accounts", "files"]
+Thread = Literal["write", "read", "search", "accounts", "files"]
 
 
 class Opened:
     """The one desk of a file, until `close`. Raises `BookError` when made.
 
-    Whatever writes belongs to the thread `write`, for SQLite has room for one writer; a long list in `read` delays
-    nobody, nor does signing in. `files` is for the files of riders and places.
+    Whatever writes belongs to the thread `write`, for SQLite has room for one writer. `read` is for what the desk's own
+    turn, the pages and one alert need; `search` for what goes through many alerts, which may take seconds. Signing in
+    delays nobody, nor do the files of riders and places, in `files`.
     """
 
     def __init__(self, path: Path, book: Callable[[], Book]) -> None:
         self._claim = claim(path)
         try:
             self.book = book()
-            self.reader, self.outbox, self.accounts = Reader(path), Outbox(path), Accounts(path)
+            self.reader, self.search = Reader(path), Reader(path)
+            self.outbox, self.accounts, self.memory = Outbox(path), Accounts(path), Memory(path)
             self.silences, self.messages, self.retention = Silences(path), Messages(path), Retention(path)
-            self.trail, self.audit = RegisterTrail(path), Audit(path)
+            self.trail, self.audit, self.shown = RegisterTrail(path), Audit(path), Shown(path)
         except BookError:
             os.close(self._claim)
             raise
-        names: tuple[Thread, ...] = ("write", "read", "accounts", "files")
+        names: tuple[Thread, ...] = ("write", "read", "search", "accounts", "files")
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=f"desk-{name}") for name in names}
 
     async def do(self, thread: Thread, work: Callable[[], T]) -> T:
@@ -62,8 +66,10 @@ class Opened:
             self.retention,
             self.audit,
             self.messages,
+            self.memory,
+            self.shown,
             self.outbox,
         )
-        for each in (*writing, self.reader, self.book):
+        for each in (*writing, self.reader, self.search, self.book):
             each.close()
         os.close(self._claim)

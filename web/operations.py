@@ -65,26 +65,40 @@ OPERATIONS: dict[str, Operation] = {
         answer=record(taken=array(TEXT), problems=array(REFUSED)),
         errors=(400, 404),
     ),
+    "POST /api/v1/alerts/shown": Operation(
+        "A page says which alerts it has painted; the first page of all counts",
+        body=ref("Seen"),
+        errors=(400,),
+    ),
     "GET /api/v1/alerts/{id}": Operation(
         "Everything about one alert", answer=ref("AlertDetail"), errors=(404,)
     ),
     "POST /api/v1/alerts/{id}/acknowledge": Operation(
-        "Take an alert", body=EMPTY, answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Take an alert, also from the person named in `from`",
+        body=ref("Take"),
+        answer=ref("Alert"),
+        errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/alerts/{id}/resolve": Operation(
-        "Close an alert", body=ref("Close"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Close an alert; somebody else's by naming them in `from`",
+        body=ref("Close"),
+        answer=ref("Alert"),
+        errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/alerts/{id}/reopen": Operation(
-        "Take a closed alert back", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Take a closed alert back", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS, keyed=True
     ),
     "POST /api/v1/alerts/{id}/note": Operation(
-        "Write into the timeline", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS
+        "Write into the timeline", body=ref("Remark"), answer=ref("Alert"), errors=_ALERT_ERRORS, keyed=True
     ),
     "POST /api/v1/alerts/{id}/contact": Operation(
         "The rider's emergency contact, for the person who has the alert; the timeline says so",
         body=EMPTY,
         answer=record(name=TEXT, phone=TEXT),
         errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "GET /api/v1/alerts/{id}/pack": Operation(
         "The incident pack, signed",
@@ -108,9 +122,15 @@ OPERATIONS: dict[str, Operation] = {
         body=ref("Help"),
         answer=ref("Alert"),
         errors=_ALERT_ERRORS,
+        keyed=True,
     ),
     "POST /api/v1/drill": Operation(
-        "Raise an alert marked TEST", "supervisor", body=ref("Drill"), answer=ref("Alert"), errors=(400,)
+        "Raise an alert marked TEST",
+        "supervisor",
+        body=ref("Drill"),
+        answer=ref("Alert"),
+        errors=(400, 409),
+        keyed=True,
     ),
     "GET /api/v1/statistics": Operation(
         "How alerts were dealt with", answer={"type": "object"}, errors=(400,), query=(FROM, TO)
@@ -278,7 +298,7 @@ OPERATIONS: dict[str, Operation] = {
         "What happens, live (docs/feed.asyncapi.yaml)",
         answer=TEXT,
         media="text/event-stream",
-        query=(("after", INTEGER, "id of the last event seen; or the header Last-Event-ID"),),
+        query=(("after", TEXT, "id of the last event seen; or the header Last-Event-ID"),),
     ),
     "GET /api/v1/openapi.json": Operation("This document", "anyone", answer={"type": "object"}),
     "GET /api/v1/docs": Operation("This document, to read", "anyone", answer=TEXT, media="text/html"),

@@ -34,6 +34,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/alerts", person(incidents.list_alerts)),
         web.get("/api/v1/alerts.csv", supervisor(export.history), allow_head=False),
         web.post("/api/v1/alerts/acknowledge", person(incidents.acknowledge_many)),
+        web.post("/api/v1/alerts/shown", person(incidents.shown)),
         web.get(alert, person(incidents.show_alert)),
         web.post(f"{alert}/acknowledge", person(incidents.acknowledge)),
         web.post(f"{alert}/resolve", person(incidents.resolve)),

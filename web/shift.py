@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from alerts.model import State
 from alerts.reader import Reader
 from web.accounts import Accounts, Person
 from web.state import Desk
@@ -14,9 +13,9 @@ async def storms(_request: web.Request, desk: Desk, _by: Person) -> web.Response
         {
             "id": storm.id,
             "severity": storm.severity,
-            "since_us": storm.members[0].alerted_us,
+            "since_us": storm.first_us,
             "opened_us": storm.opened_us,
-            "open": sum(alert.state in (State.PENDING, State.OPEN) for alert in storm.members),
+            "open": storm.open,
             "ids": [alert.id for alert in storm.members],
         }
         for storm in desk.storms

@@ -16,7 +16,6 @@ from alerts import policy
 from alerts.book import BATCH, Book
 from alerts.channels.build import build
 from alerts.dispatch import Dispatcher
-from alerts.escalation import Storm
 from alerts.faults import Faults
 from alerts.messages import Messages
 from alerts.model import Change, Rider
@@ -25,6 +24,7 @@ from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
 from alerts.retention import DAY_US
 from alerts.silences import Silence, Silences
+from alerts.storms import Storm
 from alerts.watch import Watch
 from core import metrics
 from core.clock import Clock
@@ -47,6 +47,8 @@ BEAT_TURNS = 8
 HOUR_US = 3600 * 1_000_000
 RESUMED_US = HOUR_US
 """Alerts that ended so shortly before a start may have ended without a word."""
+
+SEEN_MAX = 100_000
 
 FREE_MIN = 64 * 2**20
 """Bytes free on the disk below which the book may fail any moment."""
@@ -75,7 +77,11 @@ class Desk:
         self._faults = Faults(self.policy, config.alerts.public_url.rstrip("/"))
         self.silences: list[Silence] = []
         """Those that last."""
+        self._seen: set[str] = set()
+        """Alerts that some page has shown."""
         self._forgotten_us = 0
+        self._kept: dict[str, Any] = {}
+        """What the file remembers of storms, faults and workers."""
         self._due: list[Notice] = []
         """Notices that the outbox has not taken yet."""
         self._news: set[str] = set()
@@ -88,7 +94,8 @@ class Desk:
         """Opens the file. Raises `BookError`."""
         path, countdown_s = Path(self.config.alerts.path), self.config.alerts.countdown_s
         riders, untouched_s = self.registers.riders, self.policy.untouched_s
-        self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s))
+        late_s = self.config.detectors.late_s
+        self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s, late_s))
         self.pack_key = self._file.book.key("pack")
         self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
         # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.
@@ -137,6 +144,16 @@ class Desk:
         """Does something with the trail of who took what out."""
         return await self._file.do("write", lambda: work(self._file.audit))
 
+    async def shown(self, ids: list[str], person: str) -> None:
+        """A person's page shows these alerts; what other pages have said before costs no transaction."""
+        new = [id_ for id_ in ids if id_ not in self._seen]
+        if len(self._seen) > SEEN_MAX:
+            self._seen.clear()
+        self._seen.update(new)
+        if new:
+            now_us = self.clock.now_us()
+            await self._file.do("write", lambda: self._file.shown.add(new, person, now_us))
+
     async def messages(self, work: Callable[[Messages], T]) -> T:
         """Does something with the messages to helmets."""
         return await self._file.do("write", lambda: work(self._file.messages))
@@ -145,6 +162,7 @@ class Desk:
         now_us = self.clock.now_us()
         self.silences = [each for each in await self.silences_since(now_us) if each.lasts(now_us)]
         self._watch.silence(self.silences)
+        self.fleet.excuse(self.silenced)
 
     def silenced(self, helmet: str) -> bool:
         """Whether nobody need be told that a helmet went offline."""
@@ -154,11 +172,15 @@ class Desk:
     @property
     def storms(self) -> list[Storm]:
         """Many helmets that fell silent at once."""
-        return self._watch.storms
+        return self._watch.storms(self.clock.now_us())
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
-        """Puts a question to the alert book."""
+        """Puts a question to the alert book, about one alert or what is live now."""
         return await self._file.do("read", lambda: question(self._file.reader))
+
+    async def search(self, question: Callable[[Reader], T]) -> T:
+        """Puts a question to the alert book that goes through many alerts; no alert and no page waits for it."""
+        return await self._file.do("search", lambda: question(self._file.search))
 
     async def people(self, work: Callable[[Accounts], T]) -> T:
         """Does something with the accounts."""
@@ -209,10 +231,39 @@ class Desk:
 
     async def resume(self) -> None:
         """Watches what was live when the desk stopped, and tells what it could not tell any more."""
+        await self._remember()
         final_after_us = self.clock.now_us() - RESUMED_US
         self._watch.take((await self.ask(partial(Reader.snapshot, final_after_us=final_after_us))).alerts)
         await self._hush()
         await self.dispatcher.open()
+
+    async def _remember(self) -> None:
+        """Goes on with the storms, faults and workers that there were when the desk stopped."""
+        now_us, storm = self.clock.now_us(), self.policy.storm
+        names = ("storms", "faults", "fleet")
+        storms, faults, fleet = [
+            await self._file.do("write", partial(self._file.memory.recall, name)) for name in names
+        ]
+        self._watch.restore(storms or [])
+        self.fleet.begin(fleet or {}, faults or {}, now_us)
+        last = self.fleet.faults(now_us, storm.alerts, storm.within_s)
+        self._faults.restore({name: fault for name, fault in (faults or {}).items() if name in last})
+        self._kept = self._memory()
+
+    def _memory(self) -> dict[str, Any]:
+        return {
+            "storms": self._watch.memory(),
+            "faults": self._faults.memory(),
+            "fleet": self.fleet.memory(),
+        }
+
+    async def _keep(self) -> None:
+        """Writes down what a desk that starts has to know, where that has changed."""
+        now = self._memory()
+        changed = {name: value for name, value in now.items() if value != self._kept.get(name)}
+        if changed:
+            await self._file.do("write", partial(self._file.memory.keep, changed))
+            self._kept = now
 
     async def _reread(self) -> None:
         """Takes the files of riders and places as they are now, where they have changed and can be used."""
@@ -247,6 +298,8 @@ class Desk:
             if not self._watch.behind(now_us):
                 break
             await asyncio.sleep(0)
+        # Only now: what is not written down again after a death here is told again, under the same id.
+        await self._keep()
 
     async def channels(self) -> list[dict[str, Any]]:
         """How the channels fare, ready for JSON."""
@@ -262,6 +315,9 @@ class Desk:
     def _delivered(self, deliveries: list[Delivery]) -> None:
         self._any_news = True
         self._news.update(delivery.alert for delivery in deliveries if delivery.alert)
+        for delivery in deliveries:
+            if delivery.tier is not None and self.dispatcher.stuck(delivery):
+                self._watch.stuck(delivery.alert, delivery.tier, delivery.channel)
 
     def _announce(self, changes: list[Change]) -> None:
         for change in changes:

@@ -1,11 +1,12 @@
-"""Wrong sign-ins are limited, by name and by address, so that passwords cannot be tried in bulk."""
+"""Wrong sign-ins are limited, by name and address, so that passwords cannot be tried in bulk."""
 
 from collections import OrderedDict
 
 WINDOW_US = 300 * 1_000_000
 PER_NAME = 10
+"""Wrong tries of one name from one address within five minutes: who tries from elsewhere locks nobody out."""
 PER_ADDRESS = 30
-"""Wrong tries within five minutes; an office shares one address."""
+"""An office shares one address."""
 
 _KEYS_MAX = 10_000
 
@@ -29,14 +30,14 @@ class Throttle:
         return max(waits)
 
     def succeeded(self, name: str, address: str) -> None:
-        """The last try was right: the name's count starts anew, and the address has one try less."""
+        """The last try was right: the name's count there starts anew, and the address has one try less."""
         (by_name, _), (by_address, _) = self._keys(name, address)
         self._tries.pop(by_name, None)
         if self._tries.get(by_address):
             self._tries[by_address].pop()
 
     def _keys(self, name: str, address: str) -> list[tuple[tuple[str, str], int]]:
-        return [(("name", name), PER_NAME), (("address", address), PER_ADDRESS)]
+        return [((name, address), PER_NAME), (("", address), PER_ADDRESS)]
 
     def _wait_s(self, key: tuple[str, str], limit: int, now_us: int) -> float:
         recent = [t for t in self._tries.get(key, []) if now_us - WINDOW_US < t]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from alerts.model import Resolution, State
 from alerts.reader import Filter
@@ -30,6 +30,17 @@ class SignIn:
     password: str
 
 
+Owner = Annotated[str, Field(alias="from")]
+"""Display name of the person who has the alert, from whom it is taken knowingly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What a person sends to take an alert: nothing, or whom they take it from."""
+
+    owner: Owner = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
     """What a person sends to resolve an alert."""
@@ -38,6 +49,7 @@ class Close:
     note: str = ""
     dispatched: bool | None = None
     """Whether somebody was sent to the rider."""
+    owner: Owner = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,13 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a page sends that has painted some alerts."""
+
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Which helmets a silence is about: named ones, and those of a city, or of a station."""
 
@@ -89,11 +108,13 @@ class Hush(Where):
 
 
 _MANY = TypeAdapter(Many)
+_SEEN = TypeAdapter(Seen)
 _WHERE = TypeAdapter(Where)
 _HUSH = TypeAdapter(Hush)
 _DRILL = TypeAdapter(Drill)
 _HELP = TypeAdapter(Help)
 _SIGN_IN = TypeAdapter(SignIn)
+_TAKE = TypeAdapter(Take)
 _CLOSE = TypeAdapter(Close)
 _REMARK = TypeAdapter(Remark)
 
@@ -104,6 +125,11 @@ def sign_in(body: bytes) -> SignIn:
     if len(given.name) > 100 or len(given.password) > 200:
         raise Problem(400, "name, password: too long.")
     return given
+
+
+def take(body: bytes) -> str:
+    """Whom an alert is taken from; empty where nobody is named. Raises `Problem` 400."""
+    return checked(lambda: _TAKE.validate_json(body)).owner
 
 
 def close(body: bytes) -> Close:
@@ -125,6 +151,14 @@ def many(body: bytes) -> Many:
     if any(len(id_) > 64 for id_ in given.ids):
         raise Problem(400, "ids: an id has at most 64 characters.")
     return given
+
+
+def seen(body: bytes) -> list[str]:
+    """Which alerts a page shows. Raises `Problem` 400."""
+    ids = checked(lambda: _SEEN.validate_json(body)).ids
+    if len(ids) > MANY_MAX or any(len(id_) > 64 for id_ in ids):
+        raise Problem(400, f"ids: must be at most {MANY_MAX} ids of at most 64 characters.")
+    return ids
 
 
 def scope(body: bytes) -> Scope:

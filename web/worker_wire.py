@@ -97,6 +97,9 @@ def _forgive(raw: dict[str, Any]) -> dict[str, Any]:
             raw["position"] = position | {key: x if _number(x) else None for key, x in rest.items()}
         else:
             raw["position"] = None
+    sent_us = raw.get("sent_us")
+    if not (isinstance(sent_us, int) and 0 <= sent_us <= LARGEST):
+        raw["sent_us"] = None
     if isinstance(raw.get("trace"), dict) and not _drawable(raw["trace"]):
         raw["trace"] = None
     return raw

@@ -14,6 +14,9 @@ from alerts.notices import SEVERITY_EN, Notice, iso
 KEPT_US = 24 * 3600 * 1_000_000
 """An alert without an end would resolve itself after five minutes; ours fires until somebody ends it."""
 
+TEST_US = 60 * 1_000_000
+"""Nobody ends the test of a channel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
@@ -37,12 +40,13 @@ class Alertmanager:
 def alerts(notice: Notice, now_us: int) -> list[dict[str, Any]]:
     """The notice as Alertmanager's alerts: one that fires, or the end of it at every severity it may have had."""
     severities = range(1, 5) if notice.ended else (notice.severity,)
-    ends_us = now_us if notice.ended else now_us + KEPT_US
+    ends_us = now_us if notice.ended else now_us + (TEST_US if notice.reason == "test" else KEPT_US)
     return [
         {
             "labels": {
                 "alertname": "HelmetwatchAlert" if notice.alert else "HelmetwatchNotice",
-                "incident": notice.alert or notice.id,
+                # Not the notice's own id: whatever ends this has to find it.
+                "incident": notice.facts.get("dedup_key", notice.id),
                 "helmet": str(notice.facts.get("helmet", "")),
                 "severity": SEVERITY_EN[severity],
                 "test": "true" if notice.test else "false",

@@ -61,7 +61,7 @@ def main() -> None:
         try:
             for event, number, data in desk.events(last):
                 if event == "snapshot":
-                    last = str(data["seq"])
+                    last = number
                     for alert in data["alerts"]:
                         print(
                             "known" if not data["reset"] else "again", alert["id"], alert["state"], flush=True

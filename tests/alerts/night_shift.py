@@ -10,6 +10,7 @@ from alert_story import START_US, Story
 
 from alerts.channels.limits import Limit, plan
 from alerts.channels.outcome import Outcome, delivered
+from alerts.memory import Memory
 from alerts.model import Change
 from alerts.notices import Contact, Notice
 from alerts.outbox import Outbox
@@ -55,12 +56,13 @@ class Shift(Story):
 
     def reopen_file(self) -> None:
         super().reopen_file()
-        self.outbox = Outbox(self.path)
+        self.outbox, self.memory = Outbox(self.path), Memory(self.path)
         self.restart_watch()
 
     def restart_watch(self) -> None:
-        """As a desk that starts: it knows only what stands in the book."""
+        """As a desk that starts: it knows only what stands in the book and in its memory."""
         self.watch = Watch(self.policy, "https://desk")
+        self.watch.restore(self.memory.recall("storms") or [])
         self.watch.take(self.reader.snapshot(self.clock.now_us() - 3_600_000_000).alerts)
 
     def at(self, seconds: float) -> "Shift":
@@ -83,6 +85,7 @@ class Shift(Story):
         self.outbox.put(self.watch.due(now_us), now_us)
         while self.watch.behind(now_us):
             self.outbox.put(self.watch.due(now_us), now_us)
+        self.memory.keep({"storms": self.watch.memory()})
         for name, channel in self.channels.items():
             waiting, _ = self.outbox.waiting(name, now_us, 1000)
             sent = self.outbox.tried_since(name, now_us - 60_000_000)

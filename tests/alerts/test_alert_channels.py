@@ -6,20 +6,23 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import vendor_servers as vendors
+from alert_story import START_US
 from vendor_servers import NOW_US, SECRET, WANG, Vendor, notice, send, server
 
 from alerts.channels import http, robots
-from alerts.channels.alertmanager import Alertmanager
+from alerts.channels.alertmanager import Alertmanager, alerts
 from alerts.channels.build import build
 from alerts.channels.outcome import Result, Sender
 from alerts.channels.webhook import Webhook
-from alerts.notices import Contact
+from alerts.notices import Contact, iso
+from alerts.notices import test_notice as notice_of_a_test
 from core import config
 from core.config import ConfigError
 
@@ -214,6 +217,16 @@ def test_alertmanager_gets_one_alert_that_fires_and_then_its_end() -> None:
     (ends,) = outcome_of("alertmanager", status="resolved")[1].got
     assert fires[0]["labels"] in [a["labels"] for a in ends]
     assert {a["endsAt"] for a in ends} == {"2023-11-14T22:13:20.000+00:00"}
+
+
+def test_the_end_of_a_fault_or_storm_ends_what_its_begin_fired_and_a_test_ends_by_itself() -> None:
+    facts = {"dedup_key": "helmetwatch/worker w/1"}
+    one = replace(notice(), alert="", facts=facts)
+    (fires,) = alerts(replace(one, id="a", severity=3), START_US)
+    ends = alerts(replace(one, id="b", status="resolved"), START_US)
+    assert fires["labels"] in [each["labels"] for each in ends]
+    (test,) = alerts(notice_of_a_test("c", "王芳", START_US, "x"), START_US)
+    assert test["endsAt"] == iso(START_US + 60_000_000)
 
 
 def test_channels_come_from_the_configuration_and_their_secrets_from_files(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from night_shift import POLICY, Shift
 
 from alerts import escalation, lifecycle
 from alerts.channels.limits import Limit
-from alerts.channels.outcome import delivered, retry
-from alerts.escalation import climb, storms
+from alerts.channels.outcome import delivered, refused, retry
+from alerts.escalation import climb
 from alerts.model import Alert, State
-from alerts.policy import Storm
+from alerts.policy import Storm, Tier
+from alerts.storms import groups
 from alerts.watch import BATCH
 from core.model import Stage
 
@@ -176,6 +177,46 @@ def test_a_channel_that_is_out_for_ten_minutes_holds_up_no_other_and_calls_nobod
     assert ("pager", "escalated", "delivered") in ledger
 
 
+@pytest.mark.parametrize(("severity", "expected"), [(4, ["2 escalated lead"]), (3, ["60 escalated lead"])])
+def test_a_tier_that_reaches_nobody_does_not_hold_a_critical_alert_up(
+    shift: Shift, severity: int, expected: list[str]
+) -> None:
+    shift.policy = replace(
+        POLICY,
+        tiers=dict.fromkeys(
+            range(1, 5),
+            (Tier(0, ("pager",), ("wang",)), Tier(60, ("group",), ("lead",)), Tier(600, ("group",))),
+        ),
+    )
+    shift.restart_watch()
+    shift.channels["pager"].answer = lambda _: refused("400", "no such robot")
+    shift.tell(shift.detect(version(stage=Stage.CONFIRMED, severity=severity)))
+    shift.at(1)
+    shift.watch.stuck("crash", 0, "pager")
+    shift.at(590)
+    assert shift.told() == expected, "called once, also when its time comes"
+
+
+def test_sos_pressed_again_calls_again_and_does_not_hold_the_tiers_up(shift: Shift) -> None:
+    for second in (1, 20, 40, 55):
+        shift.at(second)
+        shift.tell(shift.says("sos"))
+    shift.at(65)
+    assert shift.told() == [
+        "2 opened wang",
+        "21 pressed wang",
+        "41 pressed wang",
+        "56 pressed wang",
+        "61 escalated lead",
+    ]
+    (alert,) = shift.reader.live()
+    shift.tell(shift.take("王芳", alert.id))
+    shift.at(70)
+    shift.tell(shift.says("sos"))
+    shift.at(75)
+    assert "71 opened wang" in shift.told()
+
+
 def silent(n: int, severity: int = 2, at_s: float = 0.0) -> object:
     lost = replace(version(stage=Stage.CONFIRMED, severity=severity), signal_lost=True)
     occurred_us = START_US + round(at_s * 1e6)
@@ -200,7 +241,7 @@ def test_five_thousand_helmets_silent_at_once_are_one_incident_and_a_critical_on
     assert shift.told()[2:] == ["70 escalated lead", "70 storm_escalated lead"]
     shift.tell(shift.take("王芳", "i0007"))
     shift.at(340)
-    assert [reason for reason in shift.told() if "storm" in reason][2:] == [], "somebody is on it"
+    assert [reason for reason in shift.told() if "storm" in reason][2:] == ["76 storm_acknowledged"]
 
 
 def test_what_is_left_of_a_storm_stands_for_itself_again(shift: Shift) -> None:
@@ -241,8 +282,7 @@ def test_a_storm_holds_exactly_the_alerts_that_lie_in_a_dense_enough_minute(
         if 0 <= a.alerted_us - b.alerted_us <= within_s * 1e6
         and sum(0 <= c.alerted_us - b.alerted_us <= within_s * 1e6 for c in quiet) >= count
     }
-    found = storms(alerts, Storm(count, within_s))
-    members = [a.id for storm in found for a in storm.members]
+    members = [a.id for group in groups(alerts, Storm(count, within_s)) for a in group]
     assert len(members) == len(set(members))
     assert set(members) == expected
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from alert_story import COUNTDOWN_S, START_US, ZHANG, Story, version
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alerts.model import Entry, Resolution, State
 from alerts.rules import RULES, Input, RefusedError
@@ -182,7 +184,12 @@ def test_an_alert_is_resolved_by_whoever_closes_it_and_can_be_taken_back(story: 
     with pytest.raises(RefusedError, match="pending and cannot be resolved"):
         story.close("李明")
     story.at(1).take("王芳")
-    story.at(2).close("李明", Resolution.INJURED)
+    now_us = story.at(2).clock.now_us()
+    with pytest.raises(RefusedError, match="王芳 has this alert") as refused:
+        story.close("李明")
+    assert refused.value.owner == "王芳"
+    story.book.resolve("crash", "李明", Resolution.INJURED, "", now_us, owner="王芳")
+    assert story.detail().timeline[-1].detail["from"] == "王芳"
     resolution = story.alert().resolution
     assert resolution is not None
     assert (resolution.reason, resolution.by) == ("injured", "李明")
@@ -237,3 +244,57 @@ def test_the_times_of_the_first_version_stand_whatever_is_learnt_later(story: St
     alert = story.alert()
     assert alert.version == 2
     assert alert.occurred_us <= alert.received_us <= alert.detected_us <= alert.alerted_us
+
+
+def test_an_alert_is_taken_over_only_from_whoever_has_it_at_that_moment(story: Story) -> None:
+    story.detect(version())
+    story.at(1).take("王芳")
+    now_us = story.at(5).clock.now_us()
+    with pytest.raises(RefusedError, match="王芳 has already taken"):
+        story.book.acknowledge("crash", "李明", now_us, owner="赵六")
+    (change,) = story.book.acknowledge("crash", "李明", now_us, owner="王芳")
+    assert (change.type, change.detail) == (Entry.TAKEN_OVER, {"from": "王芳"})
+    assert (change.alert.owner, change.alert.acknowledged_us) == ("李明", START_US + 1_000_000)
+    with pytest.raises(RefusedError, match="李明 has already taken") as refused:
+        story.book.acknowledge("crash", "陈七", now_us, owner="王芳")
+    assert refused.value.owner == "李明"
+    story.book.contact("crash", "李明", now_us)
+    with pytest.raises(RefusedError):
+        story.book.contact("crash", "王芳", now_us)
+
+
+@pytest.mark.parametrize(("delay_s", "late"), [(0, False), (59, False), (61, True), (3600, True)])
+def test_an_sos_that_took_long_to_arrive_says_so(story: Story, delay_s: int, late: bool) -> None:
+    story.clock.advance(delay_s)
+    story.says("sos", at_s=0)
+    (alert,) = story.reader.live()
+    assert (alert.late, alert.state) == (late, State.OPEN)
+
+
+@settings(max_examples=20, deadline=None)
+@given(presses=st.lists(st.integers(1, 100), min_size=1, max_size=8, unique=True), taken=st.booleans())
+def test_however_often_sos_is_pressed_it_is_one_alert_that_nothing_quiets(
+    presses: list[int], taken: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    story = Story(tmp_path_factory.mktemp("sos"))
+    story.says("sos", at_s=0)
+    (first,) = story.reader.live()
+    if taken:
+        story.take("王芳", first.id)
+    for at_s in presses:
+        story.says("sos", at_s=at_s)
+        story.says("sos", at_s=at_s)
+    (alert,) = story.reader.live()
+    assert alert.id == first.id
+    assert alert.impacts_us == [START_US + at_s * 1_000_000 for at_s in sorted([0, *presses])]
+    assert alert.state is State.OPEN
+
+
+def test_an_sos_after_the_last_one_was_closed_is_another_alert(story: Story) -> None:
+    story.says("sos", at_s=0)
+    (first,) = story.reader.live()
+    story.take("王芳", first.id)
+    story.close("王芳", alert=first.id)
+    story.at(100).says("sos")
+    (second,) = story.reader.live()
+    assert second.id != first.id

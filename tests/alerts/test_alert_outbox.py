@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -220,6 +221,29 @@ def test_a_robots_minute_is_remembered_over_a_restart(outbox: Outbox) -> None:
     asyncio.run(story())
 
 
+def test_a_channel_that_asked_to_be_left_alone_is_left_alone_by_the_next_desk_as_well(outbox: Outbox) -> None:
+    async def story() -> None:
+        clock = ManualClock(START_US)
+        dispatcher = await dispatched(outbox, clock, Recorder(lambda _: retry("130101", "too fast", 600.0)))
+        dispatcher.wake(outbox.put([notice("a")], START_US))
+        await until(lambda: outbox.quiet_until("c") == START_US + 600_000_000)
+        await dispatcher.close()
+        clock.advance(120)
+        again = Recorder()
+        dispatcher = await dispatched(outbox, clock, again)
+        (line,) = outbox.put([notice("b")], clock.now_us())
+        assert dispatcher.stuck(line)
+        dispatcher.wake([line])
+        await asyncio.sleep(0.4)
+        assert again.got == []
+        clock.advance(481)
+        await until(lambda: set(states(outbox).values()) == {Stand.DELIVERED})
+        assert not dispatcher.stuck(line)
+        await dispatcher.close()
+
+    asyncio.run(story())
+
+
 def test_a_test_waits_for_what_became_of_it(outbox: Outbox) -> None:
     async def story() -> Delivery:
         sender = Recorder(lambda _: refused("310000", "sign not match"))
@@ -292,3 +316,14 @@ def test_killed_between_send_and_record_it_repeats_the_notice_with_the_same_id(t
 
 
 assert SECRET in DESK
+
+
+def test_how_a_channel_fares_is_known_without_reading_its_ledger(outbox: Outbox) -> None:
+    """A healthy channel has a ledger of hundreds of thousands of lines and not one failure in it."""
+    asked: list[str] = []
+    outbox._db.set_trace_callback(asked.append)
+    outbox.health(["group"])
+    outbox._db.set_trace_callback(None)
+    for question in asked:
+        (*_, plan) = outbox._db.execute(f"EXPLAIN QUERY PLAN {question}").fetchone()
+        assert re.search("INDEX deliveries_(waiting|done|failed)", plan), plan

@@ -11,7 +11,7 @@ from night_shift import Shift
 
 from alerts.model import Alert, Resolution, Rider
 from alerts.silences import Scope, Silence, Silences, silenceable, until_us
-from core.model import Detection, Kind, Stage
+from core.model import Detection, Kind, Stage, Worn
 
 MINUTE_US = 60_000_000
 
@@ -26,7 +26,7 @@ def shift(tmp_path: Path) -> Shift:
 
 
 def small(**changes: object) -> Detection:
-    return replace(version(stage=Stage.CONFIRMED, severity=2), **changes)
+    return replace(version(stage=Stage.CONFIRMED, severity=2), **{"worn": Worn.NO} | changes)  # type: ignore[arg-type]
 
 
 def test_what_is_small_calls_nobody_while_the_silence_lasts_and_everybody_after(shift: Shift) -> None:
@@ -56,6 +56,8 @@ def test_what_becomes_severe_calls_at_once(shift: Shift) -> None:
         {"severity": 4},
         {"severity_basis": "lower_bound"},
         {"signal_lost": True},
+        {"worn": Worn.YES},
+        {"worn": Worn.UNKNOWN, "kind": Kind.FALL},
     ],
 )
 def test_what_is_severe_or_may_be_is_never_silenced(shift: Shift, changes: dict[str, object]) -> None:

@@ -47,6 +47,7 @@ ALERT_FIELDS = [
     "touched_us",
     "answer_by_us",
     "forgotten",
+    "sent_us",
 ]
 
 
@@ -69,11 +70,12 @@ async def test_an_alert_has_the_documented_fields(desk: Running) -> None:
         "detector",
         "trace",
         "deliveries",
+        "shown_us",
     }
     assert shown["trace"] == asdict(trace)
     assert (shown["features"], shown["points"], shown["detector"]) == ({"peak_g": 9.5}, {"peak": 2.0}, "1")
     assert [entry["type"] for entry in shown["timeline"]] == ["detected"]
-    assert set(shown["timeline"][0]) == {"seq", "at_us", "type", "actor", "detail"}
+    assert set(shown["timeline"][0]) == {"seq", "at_us", "type", "actor", "address", "detail"}
 
 
 @on_desk
@@ -259,3 +261,22 @@ async def test_metrics_count_changes_by_type_and_state(desk: Running) -> None:
     before = await count()
     await desk.tell(detection())
     assert await count() == before + 1
+
+
+@on_desk
+async def test_the_first_page_that_shows_an_alert_says_when_and_the_helmet_when_it_sent(
+    desk: Running,
+) -> None:
+    await desk.tell(detection(sent_us=START_US - 500_000), detection("odd", helmet="SF-2", sent_us=-5))
+    wang, li = await desk.person("wang"), await desk.person("li")
+    desk.clock.advance(1)
+    for person in (wang, li, wang):
+        assert (await person.post("/api/v1/alerts/shown", json={"ids": ["crash", "gone"]})).status == 204
+        desk.clock.advance(1)
+    async with li.get("/api/v1/alerts/crash") as answer:
+        found = await answer.json()
+    assert (found["sent_us"], found["shown_us"]) == (START_US - 500_000, START_US + 1_000_000)
+    async with li.get("/api/v1/alerts/odd") as answer:
+        found = await answer.json()
+    assert (found["sent_us"], found["shown_us"]) == (None, None)
+    assert (await wang.post("/api/v1/alerts/shown", json={"ids": ["x" * 65]})).status == 400

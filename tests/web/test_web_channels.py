@@ -109,16 +109,16 @@ async def test_a_crash_reaches_the_group_with_a_link_and_its_ledger_says_so(
 ) -> None:
     await desk.tell(detection(stage=Stage.CONFIRMED))
     person = await desk.person()
-    await until(lambda: len(got) == 1)
+    await until(lambda: len(crashes(got)) == 1)
     assert got[0]["actionCard"]["singleURL"] == "https://desk.example.org/#alert=crash"
     desk.clock.advance(61)
-    await until(lambda: len(got) == 2)
+    await until(lambda: len(crashes(got)) == 2)
     await person.post("/api/v1/alerts/crash/acknowledge", json={})
-    await until(lambda: len(got) == 3)
+    await until(lambda: len(crashes(got)) == 3)
     await told(desk, delivered=3)
     desk.clock.advance(600)
     await asyncio.sleep(0.6)
-    assert len(got) == 3, "somebody has it"
+    assert len(crashes(got)) == 3, "somebody has it"
     async with person.get("/api/v1/alerts/crash") as answer:
         lines = (await answer.json())["deliveries"]
     assert [(line["reason"], line["tier"], line["state"]) for line in lines] == [
@@ -144,8 +144,7 @@ async def test_a_robot_that_is_blocked_gets_its_ten_minutes_and_then_the_notice(
     await asyncio.sleep(0.4)
     assert len(got) == 1
     desk.clock.advance(575)
-    await until(lambda: len(got) >= 2)
-    assert "待认领" in str(got[1:])
+    await until(lambda: "待认领" in str(got[1:]))
 
 
 async def told(desk: Running, delivered: int = 0, failed: int = 0) -> None:
@@ -158,6 +157,11 @@ async def told(desk: Running, delivered: int = 0, failed: int = 0) -> None:
             if found == {"delivered": delivered, "waiting": 0, "failed": failed}:
                 return
             await asyncio.sleep(0.01)
+
+
+def crashes(got: list[Any]) -> list[Any]:
+    """Without what is said about the workers, of which these stories have none."""
+    return [each for each in got if "系统故障" not in str(each)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -177,10 +181,13 @@ async def test_five_thousand_helmets_offline_at_once_are_one_message(desk: Runni
     assert "5000" in str(got[0])
     await asyncio.sleep(0.6)
     assert len(got) == 1
-    desk.clock.advance(8)
-    await desk.report(report(helmet("SF-000001")))
-    desk.clock.advance(52)
-    # The clock's leap makes the worker look silent too; which of the two is told first is not our matter.
+    for second in (8, 61, 200):
+        desk.clock.advance(second)
+        await desk.report(report(*(helmet(name, received_us=desk.clock.now_us()) for name in names[:1000])))
+        await asyncio.sleep(0.4)
+    assert not any("系统恢复" in str(each) and "helmets" in str(each) for each in got), "4,000 are still gone"
+    await desk.report(report(*(helmet(name, received_us=desk.clock.now_us()) for name in names[1000:2600])))
+    # The clock's leaps make the worker look silent too; which of the two is told first is not our matter.
     await until(lambda: any("系统恢复" in str(each) and "helmets" in str(each) for each in got[1:]))
 
 

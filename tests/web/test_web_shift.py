@@ -179,7 +179,7 @@ async def test_the_history_is_a_table_for_a_spreadsheet_by_the_lists_filters(des
     rows = list(csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline="")))
     assert [row["id"] for row in rows] == ["nobody", *(f"i{n:03}" for n in reversed(range(600)))]
     last = rows[-1]
-    assert (last["rider"], last["city"], last["occurred"]) == ("张三", "深圳", "2023-11-14 22:13:20")
+    assert (last["rider"], last["city"], last["occurred_utc"]) == ("张三", "深圳", "2023-11-14 22:13:20")
     assert (last["resolution"], last["dispatched"], last["note"]) == ("other", "yes", "a, b\n@c")
     assert rows[-2]["rider"] == "'=HYPERLINK(1)", "a name is no formula"
     assert b"+861380000" not in text

@@ -27,12 +27,22 @@ export class Actions {
     }
   }
 
+  // Takes over what somebody else has: they are named, so that nobody takes it from whoever has it by then.
+  async take_over(id) {
+    const alert = this.#store.alerts.get(id);
+    if (alert?.state !== "acknowledged" || this.#store.isMine(alert)) return;
+    if (!(await confirm(t("take_over_sure", { owner: alert.owner }), t("take_over")))) return;
+    if (await this.#send(id, () => api.acknowledge(id, alert.owner))) toast(t("now_yours"), "good");
+  }
+
   async resolve(id) {
     const alert = this.#store.alerts.get(id);
     if (!alert || FINAL.has(alert.state)) return;
     if (alert.state !== "acknowledged") return void toast(t("not_yours_yet"), "warn");
+    const from = this.#store.isMine(alert) ? "" : alert.owner;
+    if (from && !(await confirm(t("close_others", { owner: from }), t("resolve")))) return;
     const end = await askResolution(`${alert.test ? `${TEST} · ` : ""}${severityWord(alert)} · ${term("kind", alert.kind)} · ${who(alert)}`);
-    if (end) await this.#send(id, () => api.resolve(id, end));
+    if (end) await this.#send(id, () => api.resolve(id, { ...end, from }));
   }
 
   // Takes a whole storm, {storm: id}, or the alerts of a list, {ids}, after asking; says which were not taken.

@@ -72,7 +72,9 @@ export const getEscalation = () => call("GET", "/escalation");
 export const packUrl = (id, format) => `${BASE}${alertPath(id)}/pack?format=${format}`;
 // As the text it came in: numbers written anew would not be the numbers that were signed.
 export const verifyPack = (text) => call("POST", "/packs/verify", text);
-export const acknowledge = (id) => call("POST", `${alertPath(id)}/acknowledge`, {});
+// `from`: whom it is taken from, or nobody.
+export const acknowledge = (id, from = "") => call("POST", `${alertPath(id)}/acknowledge`, from ? { from } : {});
+export const reportShown = (ids) => call("POST", "/alerts/shown", { ids });
 export const acknowledgeMany = (which) => call("POST", "/alerts/acknowledge", which);
 // `end`: {reason, note, dispatched}.
 export const resolve = (id, end) => call("POST", `${alertPath(id)}/resolve`, end);

@@ -11,6 +11,7 @@ import { setTiles } from "./map.js";
 import { TEST, severityWord, who } from "./pieces.js";
 import { showSignIn } from "./signin.js";
 import { Siren } from "./sound.js";
+import { reportShown } from "./shown.js";
 import { Store } from "./store.js";
 import { applyTheme } from "./theme.js";
 import { now_us, sync } from "./time.js";
@@ -22,6 +23,7 @@ const STORMS_MS = 2000;
 
 const root = document.getElementById("app");
 const store = new Store();
+reportShown(store);
 const siren = new Siren();
 let desk = null;
 let feed = null;

@@ -128,8 +128,7 @@ export class Feed {
     if (!this.#running) return;
     // The id counts only once the page has taken the event; what fails half-way comes again.
     this.#onEvent(type, parsed);
-    if (type === "snapshot") id = parsed.seq;
-    if (id !== null && id !== "") this.#lastId = String(id);
+    if (id !== null && id !== "") this.#lastId = id;
     if (type === "snapshot" || type === "resume") {
       this.#greeted = true;
       this.#tries = 0;

@@ -155,7 +155,8 @@ export class Incident {
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
     p.notes.replaceChildren(...notes(alert));
     p.state.replaceChildren(...stateWords(alert));
-    for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").includes(alert.state);
+    const state = alert.state === "acknowledged" && !this.#store.isMine(alert) ? "acknowledged others" : alert.state;
+    for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").some((each) => state.split(" ").includes(each));
     p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
     p.impacts.replaceChildren(...impacts(alert.impacts_us));
     p.facts.replaceChildren(...facts(alert));
@@ -183,7 +184,7 @@ export class Incident {
       type: "button", class: `act ${extra}`, "data-act": name, "data-states": states, hidden: true, onclick: () => this.#actions[name](this.id),
     }, both(name), key && h("kbd", {}, key));
     return [
-      act("acknowledge", "pending open", "A", "primary"), act("resolve", "acknowledged", "R", "primary"),
+      act("acknowledge", "pending open", "A", "primary"), act("resolve", "acknowledged", "R", "primary"), act("take_over", "others", "", ""),
       act("reopen", "resolved cancelled", "", ""),
     ];
   }
@@ -220,12 +221,13 @@ function notes(alert) {
 function sixTimes(alert) {
   let before = null;
   const row = (key, us) => {
-    const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" ? t("helmet_clock") : delay(before, us)));
+    const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" || key === "sent" ? t("helmet_clock") : delay(before, us)));
     before = us ?? before;
     return node;
   };
   return h("table", {}, h("tbody", {},
-    row("occurred", alert.occurred_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
+    row("occurred", alert.occurred_us), row("sent", alert.sent_us), row("received", alert.received_us), row("detected", alert.detected_us), row("alerted", alert.alerted_us),
+    row("shown", alert.shown_us ?? null),
     row("acknowledged", alert.acknowledged_us), alert.cancelled_us ? row("cancelled", alert.cancelled_us) : row("resolved", alert.resolved_us)));
 }
 

@@ -15,7 +15,7 @@ function actor(name) {
 function words(detail) {
   return [
     detail.because && term("because", detail.because),
-    detail.owner && t("taken_from", { owner: detail.owner }),
+    (detail.owner || detail.from) && t("taken_from", { owner: detail.owner || detail.from }),
     detail.stage && `${term("severity", detail.severity)} · ${term("stage", detail.stage)}`,
     english() ? detail.reason_en : detail.reason_zh,
     detail.reason && term("reason", detail.reason),
@@ -35,7 +35,7 @@ function noteWords(note) {
 export function timeline(entries) {
   const newest = [...entries].sort((a, b) => b.seq - a.seq);
   return h("ol", { class: "entries" }, newest.map((entry) => h("li", {},
-    h("time", {}, clock(entry.at_us)), " ", h("b", {}, term("type", entry.type)), " ", h("span", { class: "actor" }, actor(entry.actor)),
+    h("time", {}, clock(entry.at_us)), " ", h("b", {}, term("type", entry.type)), " ", h("span", { class: "actor", title: entry.address || null }, actor(entry.actor)),
     words(entry.detail).map((text) => h("span", { class: "entry-words" }, text)))));
 }
 

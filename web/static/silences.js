@@ -86,7 +86,7 @@ export class Silences {
       const found = await api.previewSilence(scope);
       this.#scope = scope;
       const names = found.names.slice(0, 5).join(t("comma")) + (found.helmets > 5 ? " …" : "");
-      this.#say(t("silence_covers", { n: found.helmets, names, live: found.alerts_live }), "");
+      this.#say(t("silence_covers", { n: found.helmets, names, live: found.alerts_live }) + ` ${found.never}`, "");
       this.#form.elements.start.disabled = found.helmets === 0;
     } catch (error) {
       this.#failed(error);

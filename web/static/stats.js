@@ -77,6 +77,7 @@ function toAcknowledge(found) {
     h("p", { class: "headline" }, h("b", {}, percent(found.within_target)), " ", t("within_target", { s: found.target_s })),
     table([line(t("share_within", { s: found.target_s }), found.within_target, percent(found.within_target), found.within_target < 0.99 ? "warn" : "good", 0.99),
       row("p50", time.p50), row("p90", time.p90), row("max", time.max)]),
+    h("p", {}, t("to_resolve", { n: found.time_to_resolve_s.count, p50: seconds(found.time_to_resolve_s.p50), p90: seconds(found.time_to_resolve_s.p90) })),
     h("p", { class: "muted" }, t("target_note"), found.untaken_beyond_target > 0 && ` ${t("untaken_beyond", { n: found.untaken_beyond_target })}`));
 }
 
