@@ -134,6 +134,8 @@ def account_for(config: Config, ledger: Ledger) -> Account:
         waiting = list(_waiting(outbox))
         began_us = min((sent_us for _, sent_us in ledger.published.values()), default=0)
         rejected = [_named(payload) for payload in outbox.rejected_since(began_us)]
+        # A worker whose clock was behind has dated others before the run.
+        rejected += ledger.acked.intersection(map(_named, outbox.rejected_since(0))).difference(rejected)
         stored = list(store.keys())
         in_store = set(stored)
         alerts = list(_alerts(book, ledger))

@@ -143,6 +143,13 @@ class Arena:
         thread.start()
         return Ride(ledger, thread)
 
+    def alerted(self, ride: Ride) -> int:
+        """Crashes of a ride under way that are in the alert book."""
+        if not ride.crashed():
+            return 0
+        account = account_for(load(self.stack.config), read_ledger(ride.ledger))
+        return account.collisions - len(account.missed)
+
     def settle(
         self,
         ride: Ride,
