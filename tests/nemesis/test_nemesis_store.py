@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from arena import Arena, assert_kept, until
+from arena import HELMETS, Arena, assert_kept, until
 from bad_influx import BadInflux
 from disk import Disk, small_disk
 
+from app.reconcile import Account
 from bench.command import metrics
 
 ACKNOWLEDGED = "helmetwatch_messages_acknowledged_total"
@@ -38,6 +39,25 @@ def test_a_store_in_every_bad_mood(ring: Arena, influx: BadInflux) -> None:
     account = ring.settle(ride)
     assert_kept(account)
     assert not influx.moods
+    ring.kill_worker()
+
+
+def test_a_store_that_does_not_take_some_lines_has_all_the_others(ring: Arena, influx: BadInflux) -> None:
+    """400 for each batch with one of them: the ledger misses these frames, by name, and no other."""
+    influx.bad_seq = 5
+    use(ring, influx.port)
+    ring.start_worker()
+    ring.connected()
+    ride = ring.ride(seed=24)
+
+    def stored(now: Account) -> bool:
+        return not now.rows_waiting and not now.undelivered and not now.missed
+
+    account = ring.settle(ride, stored)
+    assert stored(account) and account.collisions >= 3, str(account)
+    assert account.duplicated == 0 and not account.repeated, str(account)
+    assert len(influx.refused) >= HELMETS and set(account.lost) == influx.refused
+    assert metrics(ring.stack)["helmetwatch_telemetry_rows_refused_total"] == len(influx.refused)
     ring.kill_worker()
 
 
