@@ -180,10 +180,10 @@ class Arena:
 
 
 @contextmanager
-def arena(folder: Path) -> Iterator[Arena]:
+def arena(folder: Path, scale: float = SCALE, origin_us: int = 0) -> Iterator[Arena]:
     """Starts broker and desk; whatever a test leaves of the worker is killed at the end."""
     options = {
-        "time": {"scale": SCALE, "origin_us": time.time_ns() // 1000},
+        "time": {"scale": scale, "origin_us": origin_us or time.time_ns() // 1000},
         "ingest": {"mqtt": {"keepalive_s": 4}},
     }
     with running(folder, kind="mosquitto", options=options) as stack:

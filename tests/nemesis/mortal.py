@@ -82,7 +82,7 @@ def _work(config: Path, token: str, password: str, log: Path, fate: Fate) -> Non
     patience = aiohttp.ClientTimeout
     aiohttp.ClientTimeout = lambda **s: patience(**{k: v / fate.haste for k, v in s.items()})  # type: ignore[assignment, misc]
     if fate.death and fate.death.label == "resuming":
-        _die_replaying(fate.death.prefix)
+        _die_replaying()
     try:
         worker = Worker(settings, _Stepping(clock, fate.steps_s), token)
     except JournalError:
@@ -132,13 +132,13 @@ def _wrap(
     setattr(owner, name, wrapped)
 
 
-def _die_replaying(prefix: str) -> None:
-    """In the middle of the start: a crash of the last life is found again, and more of that life is to come."""
+def _die_replaying() -> None:
+    """In the middle of the start: a crash of an earlier life is found again, and more of that life is to come."""
     replay = Pipeline.replay
 
     def replay_and_die(self: Pipeline, messages: list[Message], now_us: int) -> Tick:
         tick = replay(self, messages, now_us)
-        if any(d.helmet.startswith(prefix) for d in tick.detections):
+        if tick.detections:
             _die()
         return tick
 
