@@ -20,8 +20,8 @@ from simulator.faults import Faults
 from simulator.helmet import Helmets
 from simulator.scenario import Scenario
 
-LATE_MS = 10_000.0
-"""Real time from the frame that completes a decision to the alert, on a machine that does other things, too."""
+LATE_MS = 20_000.0
+"""Real time from the frame that completes a decision to the alert, on a machine that has a lot else to do."""
 
 
 def test_frames_that_come_twice_in_the_wrong_order_or_damaged(ring: Arena) -> None:
