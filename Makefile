@@ -23,12 +23,12 @@ lint: $(STAMP)
 	$(RUN)/mypy
 
 # The worker killed RUNS times, at every labelled point and at random: each run prints its ledger line, must lose nothing
-# and alert everything. Then EXAMPLES messages of any bytes on any topic. `helmetwatch bench soak` is the hour under load.
+# and alert everything; their sum is in bench/results/crash-runs.json. Then EXAMPLES messages of any bytes on any topic. `helmetwatch bench soak` is the hour under load.
 RUNS ?= 200
 EXAMPLES ?= 20000
 .PHONY: soak
 soak: $(STAMP) system
-	RUNS=$(RUNS) $(RUN)/pytest -x -s tests/nemesis/test_nemesis_crash.py
+	RUNS=$(RUNS) SUMMARY=bench/results/crash-runs.json $(RUN)/pytest -x -s tests/nemesis/test_nemesis_crash.py
 	EXAMPLES=$(EXAMPLES) $(RUN)/pytest -x tests/nemesis/test_nemesis_bytes.py
 	$(RUN)/pytest -x -m hypothesis --hypothesis-profile search
 

@@ -148,9 +148,10 @@ def account_for(config: Config, ledger: Ledger) -> Account:
         # The journal first: what leaves it while we read is found in the store, not the other way round.
         waiting = list(_waiting(outbox))
         began_us = min((sent_us for _, sent_us in ledger.published.values()), default=0)
-        # A refused sample is no frame: the row of its frame has a fate of its own.
-        refused = [entry for entry in outbox.rejected_since(began_us) if entry[0] != "samples"]
-        rejected = [_named(reason, payload) for _, reason, payload in refused]
+        rejected = _refused(outbox.rejected_since(began_us))
+        # A worker whose clock was behind has dated others before the run.
+        earlier = ledger.acked.intersection(_refused(outbox.rejected_since(0)))
+        rejected += earlier.difference(rejected)
         stored = list(store.keys())
         in_store = set(stored)
         alerts = list(_alerts(book, ledger))
@@ -189,6 +190,11 @@ def _named(reason: str, payload: bytes) -> Key | None:
         return None
     header = np.frombuffer(payload, HEADER, 1)[0]
     return bytes(header["helmet"]).decode(errors="replace"), int(header["boot"]), int(header["seq"])
+
+
+def _refused(entries: Iterable[tuple[str, str, bytes]]) -> list[Key | None]:
+    """The frames behind rejected messages; a refused sample is none: the row of its frame has a fate of its own."""
+    return [_named(reason, payload) for subject, reason, payload in entries if subject != "samples"]
 
 
 def _alerts(book: Reader, ledger: Ledger) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,7 @@ persistence_location {folder}/
 autosave_interval 1
 max_queued_messages 200000
 max_inflight_messages 2000
-max_packet_size 70000
+max_packet_size 65536
 """
 _READY_S = 30.0
 

@@ -225,8 +225,12 @@ class Rider:
         """How rough the stretch is, and bumps, potholes and kerbs on it."""
         rng = self._rng
         self._row["rough"] = np.clip(np.exp(rng.normal(0, 0.4)), 0.4, 3)
-        spots = rng.uniform(t_s + 5, t_s + lasts_s - 3, rng.poisson(self._rough_spots_per_h * lasts_s / 3600))
-        self._spots = sorted(float(s) for s in spots if s > t_s + _LEAD_S)
+        first_s, last_s = t_s + 5, t_s + lasts_s - 3
+        spots = rng.random(rng.poisson(self._rough_spots_per_h * lasts_s / 3600))
+        # A stretch may be too short for any: whoever gets up at the end of a block has a few metres left.
+        self._spots = sorted(
+            s for s in (first_s + (last_s - first_s) * spots).tolist() if first_s <= s <= last_s
+        )
 
     def _speed(self, t_s: float) -> float:
         return speed_at(self._row, t_s)

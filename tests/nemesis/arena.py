@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import threading
 import time
@@ -15,15 +14,15 @@ from typing import Any
 
 import mortal
 import yaml
+from disk import Disk
 
 from app.reconcile import Account, account_for
 from app.stack import Stack, running
 from bench.command import metrics
 from core.clock import SystemClock
-from core.config import load
-from simulator.faults import NO_FAULTS, Faults
+from core.config import Config, load
 from simulator.fleet import Broker, run_fleet
-from simulator.ledger import read_ledger
+from simulator.ledger import Ledger, read_ledger
 from simulator.scenario import Happening, Scenario
 
 SCALE = 8.0
@@ -79,16 +78,21 @@ class Arena:
             part[last] = value
         self.stack.config.write_text(yaml.safe_dump(settings))
 
-    def start_worker(self, die_at: str = "", steps: float = 0, files_max: int = -1) -> None:
-        password = self.stack.broker_password
+    def start_worker(self, die_at: str = "", disk: Disk | None = None, **fate: Any) -> None:
+        """One that dies at a label, or whose journal and log are on a disk of their own, or see `mortal.Fate`."""
         death = mortal.Death(die_at, f"R{self.rides + 1}-") if die_at else None
-        self.worker = mortal.start(
-            self.stack.config, self.stack.token, password, self.log, death, steps, files_max
-        )
+        log = disk.folder / self.log.name if disk else self.log
+        fated = mortal.Fate(death, disk=disk.holder if disk else 0, **fate)
+        password = self.stack.broker_password
+        self.worker = mortal.start(self.stack.config, self.stack.token, password, log, fated)
 
     def signal_worker(self, number: int) -> None:
         assert self.worker is not None and self.worker.pid
         os.kill(self.worker.pid, number)
+
+    def set_worker_clock(self) -> None:
+        """To the next of the `steps_s` it was started with."""
+        self.signal_worker(signal.SIGUSR1)
 
     def signal_desk(self, number: int) -> None:
         self.stack.processes["desk"].send_signal(number)
@@ -98,11 +102,6 @@ class Arena:
             self.worker.kill()
             self.worker.join(10)
             self.worker = None
-
-    def limit_worker_files(self, size: int) -> None:
-        """What a full disk is to a process: no file may grow beyond `size` bytes."""
-        assert self.worker is not None and self.worker.pid
-        resource.prlimit(self.worker.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def connected(self) -> None:
         """Waits until the worker has its broker."""
@@ -118,18 +117,18 @@ class Arena:
         self,
         seed: int,
         seconds: float = 14,
-        faults: Faults = NO_FAULTS,
         port: int = 0,
         helmets: int = HELMETS,
+        **befalls: Any,
     ) -> Ride:
-        """A fleet of its own helmets, four of which crash."""
+        """A fleet of its own helmets, four of which crash; `befalls` it what else a `Scenario` has."""
         self.rides = number = self.rides + 1
         times = [4 + (seconds - 7) / len(KINDS) * k for k in range(len(KINDS))]
         happenings = tuple(
             Happening(t, kind, k) for k, (t, kind) in enumerate(zip(times, KINDS, strict=True))
         )
         scenario = Scenario(
-            "nemesis", helmets, seed, prefix=f"R{number}-", riding=1.0, happenings=happenings, faults=faults
+            "nemesis", helmets, seed, prefix=f"R{number}-", riding=1.0, happenings=happenings, **befalls
         )
         ledger = self.stack.folder / f"ledger-{number}.jsonl"
         broker = Broker(
@@ -144,13 +143,25 @@ class Arena:
         thread.start()
         return Ride(ledger, thread)
 
-    def settle(self, ride: Ride, done: Callable[[Account], bool] = arrived) -> Account:
+    def alerted(self, ride: Ride) -> int:
+        """Crashes of a ride under way that are in the alert book."""
+        if not ride.crashed():
+            return 0
+        account = account_for(load(self.stack.config), read_ledger(ride.ledger))
+        return account.collisions - len(account.missed)
+
+    def settle(
+        self,
+        ride: Ride,
+        done: Callable[[Account], bool] = arrived,
+        ask: Callable[[Config, Ledger], Account] = account_for,
+    ) -> Account:
         """Waits for the end of the ride and until it is `done`, or no longer will be."""
         ride.thread.join(60)
         assert not ride.thread.is_alive()
         config, ledger = load(self.stack.config), read_ledger(ride.ledger)
         deadline = time.monotonic() + 40
-        while not done(account := account_for(config, ledger)) and time.monotonic() < deadline:
+        while not done(account := ask(config, ledger)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return account
 
@@ -169,10 +180,10 @@ class Arena:
 
 
 @contextmanager
-def arena(folder: Path) -> Iterator[Arena]:
+def arena(folder: Path, scale: float = SCALE, origin_us: int = 0) -> Iterator[Arena]:
     """Starts broker and desk; whatever a test leaves of the worker is killed at the end."""
     options = {
-        "time": {"scale": SCALE, "origin_us": time.time_ns() // 1000},
+        "time": {"scale": scale, "origin_us": origin_us or time.time_ns() // 1000},
         "ingest": {"mqtt": {"keepalive_s": 4}},
     }
     with running(folder, kind="mosquitto", options=options) as stack:

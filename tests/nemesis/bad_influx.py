@@ -19,6 +19,10 @@ class BadInflux:
         """Boot and sequence number by helmet and nanosecond, the server's own key."""
         self.moods: deque[str] = deque()
         self.forever = ""
+        self.bad_seq = -1
+        """The number of frames whose lines it never takes, of whichever helmet; it stores the others beside them."""
+        self.refused: set[tuple[str, int, int]] = set()
+        """Helmet, boot and sequence number of these lines."""
         self.writes = 0
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -66,17 +70,29 @@ class BadInflux:
             return web.json_response({"message": "busy"}, status=503)
         if mood == "401":
             return web.json_response({"message": "unauthorized"}, status=401)
-        self._take(lines)
+        bad = self._take(lines)
+        if bad:
+            return web.json_response(
+                {"code": "invalid", "message": f"partial write: dropped={bad}"},
+                status=400,
+            )
         if mood == "late":  # stored, but the answer comes after the client has given up
             await asyncio.sleep(3)
         return web.Response(status=204)
 
-    def _take(self, lines: list[str]) -> None:
+    def _take(self, lines: list[str]) -> int:
+        """Stores lines; how many it does not take."""
+        bad = 0
         for line in lines:
             if line.startswith("samples,"):
                 continue  # raw samples are no frames: the ledger does not ask for them
             helmet, boot, seq, t_ns = _LINE.match(line).groups()  # type: ignore[union-attr]
-            self.points[helmet, int(t_ns)] = (int(boot), int(seq))
+            if int(seq) == self.bad_seq:
+                bad += 1
+                self.refused.add((helmet, int(boot), int(seq)))
+            else:
+                self.points[helmet, int(t_ns)] = (int(boot), int(seq))
+        return bad
 
     async def _query(self, request: web.Request) -> web.Response:
         asked = request.query["q"]

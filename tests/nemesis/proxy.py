@@ -1,11 +1,15 @@
-"""A TCP proxy that does to a connection what networks do: pass, hold, cut, slow down."""
+"""A TCP proxy that does to a connection what networks do: pass, delay, slow down, swallow, cut."""
 
 import asyncio
 import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Self
+
+_PIECE_S = 0.05
+"""A slow connection passes what it may in so long at a time, at least a byte."""
 
 
 class Proxy:
@@ -14,10 +18,12 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._loop = asyncio.new_event_loop()
-        self._open = asyncio.Event()
-        self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._bytes_per_s = 0.0
+        self._swallows = False
+        self.latency_s = 0.0
+        """So long each byte is under way, in each direction."""
+        self.bytes_per_s = 0.0
+        """As many bytes pass, in each direction of each connection; 0 is full speed."""
         self.port = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -32,25 +38,34 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
-    def black_hole(self, on: bool) -> None:
-        """Takes connections and bytes, and passes nothing on; what was taken meanwhile comes out afterwards."""
-        self._loop.call_soon_threadsafe(self._open.clear if on else self._open.set)
+    @contextlib.contextmanager
+    def black_hole(self) -> Iterator[None]:
+        """Takes connections and bytes and passes on nothing, not even that one side has hung up.
+
+        The bytes are lost: afterwards every connection is reset.
+        """
+        self._swallows = True
+        try:
+            yield
+        finally:
+            self.cut()
+            self._swallows = False
 
     def cut(self) -> None:
         """Resets every connection (RST, not FIN)."""
+        done = threading.Event()
 
         def reset() -> None:
-            for writer in list(self._writers):
+            for writer in self._writers:
                 sock = writer.get_extra_info("socket")
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
+            self._writers.clear()
+            done.set()
 
         self._loop.call_soon_threadsafe(reset)
-
-    def slow(self, bytes_per_s: float) -> None:
-        """Passes so many bytes a second in each direction of each connection; 0 is full speed."""
-        self._bytes_per_s = bytes_per_s
+        assert done.wait(10)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -66,22 +81,45 @@ class Proxy:
         self._loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        if self._swallows:
+            return
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
-        self._writers |= {writer, there_writer}
+        self._writers.add(there_writer)
         await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
-        self._writers -= {writer, there_writer}
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Bounded, so that whoever sends into a slow connection feels it.
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(16)
+        delivering = asyncio.create_task(self._deliver(under_way, writer))
         with contextlib.suppress(OSError):
-            while data := await reader.read(2048 if self._bytes_per_s else 65536):
-                await self._open.wait()
-                if self._bytes_per_s:
-                    await asyncio.sleep(len(data) / self._bytes_per_s)
-                writer.write(data)
-                await writer.drain()
+            while data := await reader.read(16384):
+                await under_way.put((self._loop.time() + self.latency_s, data))
+        await under_way.put((self._loop.time(), b""))
+        await delivering
+
+    async def _deliver(
+        self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(OSError):
+            while True:
+                due_s, data = await under_way.get()
+                await asyncio.sleep(max(0.0, due_s - self._loop.time()))
+                if not data:
+                    break
+                while data:
+                    size = len(data)
+                    if self.bytes_per_s:
+                        size = min(size, max(1, int(self.bytes_per_s * _PIECE_S)))
+                        await asyncio.sleep(size / self.bytes_per_s)
+                    if not self._swallows:
+                        writer.write(data[:size])
+                        await writer.drain()
+                    data = data[size:]
+        if not self._swallows:
             writer.close()
+            self._writers.discard(writer)

@@ -1,5 +1,9 @@
 """Any bytes on any topic, through a real broker into a real worker: each is acknowledged, and nothing stops.
 
+What is larger than the largest packet that the worker allows (`ingest.mqtt.maximum_packet_size`) the broker must refuse
+to whoever sends it, as `deploy/mosquitto.conf` has it do. mosquitto 2.0.11, where it takes such a message, keeps it to
+itself, and its place in the window for ever: as many of them as the window has places stop a worker.
+
 EXAMPLES=20000 tries more of them (`make soak` does).
 """
 
@@ -20,7 +24,7 @@ from servers import GOOD_SETTINGS, Mosquitto, free_port
 
 from core import metrics
 from core.clock import SystemClock
-from core.config import Config
+from core.config import Config, Mqtt
 from ingest.codec import topic
 from ingest.codec.topics import LEAVES
 from ingest.worker import Worker
@@ -32,6 +36,12 @@ WINDOW = 20
 """Messages the broker may have under way to us: 20 that were never acknowledged would stop everything."""
 FLEET = Helmets(load(1, 1.0, 0.0), time.time_ns() // 1000)
 HELMET = FLEET.ids[0]
+LARGEST = Mqtt().maximum_packet_size
+
+
+def packet_size(name: str, payload: bytes) -> int:
+    """Bytes of a PUBLISH at QoS 1 of MQTT 5, as large as these are here: type and length, topic, number, no properties."""
+    return 1 + 3 + 2 + len(name.encode()) + 2 + 1 + len(payload)
 
 
 class Line:
@@ -41,7 +51,8 @@ class Line:
         port = free_port()
         folder.chmod(0o777)
         conf = folder / "mosquitto.conf"
-        conf.write_text(f"listener {port} 127.0.0.1\nuser root\n" + GOOD_SETTINGS.format(folder=folder))
+        settings = GOOD_SETTINGS.format(folder=folder) + f"max_packet_size {LARGEST}\n"
+        conf.write_text(f"listener {port} 127.0.0.1\nuser root\n" + settings)
         self.broker = Mosquitto(port, conf, None)  # type: ignore[arg-type]
         self.broker.start()
         config = Config.model_validate(
@@ -62,6 +73,7 @@ class Line:
         self.thread.start()
         self.publisher = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self.publisher.connect("127.0.0.1", port)
+        self.port = port
         self.publisher.loop_start()
         self.until(lambda: self.worker is not None and not self.worker.ready(), "the worker is ready")
 
@@ -118,7 +130,8 @@ payloads = st.one_of(
         changed, st.just(frame), st.integers(0, len(frame) - 1), st.integers(0, 255), st.integers(0, 2000)
     ),
     st.binary(max_size=60).map(lambda junk: b'{"v": 1, "helmet": "' + HELMET.encode() + b'", ' + junk + b"}"),
-    st.sampled_from([b"", b"{}", b"[]", b"null", b"{" * 1000, b'{"v": 1e999}', b"\xff\xfe", b"0" * 60_000]),
+    st.sampled_from([b"", b"{}", b"[]", b"null", b"{" * 1000, b'{"v": 1e999}', b"\xff\xfe"]),
+    st.sampled_from([b"0", b"[", b"HW"]).map(lambda part: part * (60_000 // len(part))),
 )
 
 
@@ -132,9 +145,49 @@ def test_any_bytes_on_any_topic_are_acknowledged(line: Line, name: str, payload:
     line.send(name, payload)
 
 
-def test_after_all_that_the_window_is_full_and_frames_are_taken(line: Line) -> None:
-    before = metrics.FRAMES.labels("live")._value.get()
+@pytest.mark.parametrize("below", [8, 1000])
+def test_messages_about_as_large_as_is_allowed_are_acknowledged(line: Line, below: int) -> None:
+    """The last few bytes are left out: mosquitto does not count all of a packet's head."""
+    name = topic(HELMET, "motion")
+    line.send(name, bytes(LARGEST - below - packet_size(name, b"")))
+
+
+def test_messages_larger_than_allowed_are_refused_to_who_sends_them(line: Line) -> None:
+    """More often than the window has places: see below that none was lost."""
+    name = topic(HELMET, "motion")
+    before = metrics.ACKNOWLEDGED._value.get()
+    for beyond in [200_000, 1000, *[8] * WINDOW]:
+        sender = Client(
+            CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False
+        )
+        gone = threading.Event()
+        sender.on_disconnect = lambda *_, gone=gone: gone.set()
+        sender.connect("127.0.0.1", line.port)
+        sender.publish(name, bytes(LARGEST + beyond - packet_size(name, b"")), 1)
+        sender.loop_start()
+        assert gone.wait(20), "the broker throws the sender out"
+        sender.loop_stop()
+    assert metrics.ACKNOWLEDGED._value.get() == before
+
+
+def test_after_all_that_the_broker_gives_the_whole_window_and_frames_are_taken(line: Line) -> None:
+    """While nothing is acknowledged it sends as many as it may, and the rest afterwards: no place in it was lost."""
+    worker = line.worker
+    assert worker is not None and worker.ready() == ""
+    frames, acknowledged = metrics.FRAMES.labels("live")._value, metrics.ACKNOWLEDGED._value
+    before = frames.get(), acknowledged.get()
+    turn, paused = worker.turn, threading.Event()
+
+    def pause(_: threading.Event) -> int:
+        paused.set()
+        return 0
+
+    worker.turn = pause  # type: ignore[method-assign]
+    assert paused.wait(10)
     for _ in range(3 * WINDOW):
-        line.send(topic(HELMET, "motion"), FLEET.prepare(np.arange(1))[0].payload)
-    assert metrics.FRAMES.labels("live")._value.get() == before + 3 * WINDOW
-    assert line.worker is not None and line.worker.ready() == ""
+        payload = FLEET.prepare(np.arange(1))[0].payload
+        line.publisher.publish(topic(HELMET, "motion"), payload, 1).wait_for_publish(20)
+    line.until(lambda: worker._subscriber.inbox.qsize() >= WINDOW, "the broker has sent the whole window")
+    worker.turn = turn  # type: ignore[method-assign]
+    line.until(lambda: acknowledged.get() == before[1] + 3 * WINDOW, "and all the rest")
+    assert frames.get() == before[0] + 3 * WINDOW

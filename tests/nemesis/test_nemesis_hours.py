@@ -1,7 +1,7 @@
 """What takes hours, with the time injected: a store that is busy for an hour, a helmet that comes back with its past."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from core import config
 from core.clock import ManualClock
 from core.config import Config
 from core.model import TELEMETRY, Detection
+from ingest import store_relay
 from ingest.codec import Message
 from ingest.journal import Journal, Taken, Tick
 from ingest.pipeline import Pipeline
@@ -23,24 +24,61 @@ from simulator.tape import Tape
 from storage import open_store
 
 START_US = 1_790_000_000_000_000
-HELMETS = 20
-HOUR_S = 3600
+HELMETS = 2
+HOUR_S, TURN_S = 3600, 10
 
 
-def second_of(second: int) -> np.ndarray:
-    """A row of each helmet."""
-    rows = np.zeros(HELMETS, TELEMETRY)
-    rows["helmet"] = [b"SF-%06d" % k for k in range(HELMETS)]
-    rows["t_us"] = START_US + second * 1_000_000
-    rows["seq"] = second
+def rows_of(turn: int) -> np.ndarray:
+    """A row of each helmet for each second of a turn of the worker's loop, which are long ones here."""
+    seconds = turn * TURN_S + np.repeat(np.arange(TURN_S), HELMETS)
+    rows = np.zeros(len(seconds), TELEMETRY)
+    rows["helmet"] = [b"SF-%06d" % k for k in range(HELMETS)] * TURN_S
+    rows["t_us"] = START_US + seconds * 1_000_000
+    rows["seq"] = seconds
     return rows
 
 
-def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(tmp_path: Path) -> None:
-    """One try a minute of injected time; rows wait in the journal, in order, and the store has each once."""
+class Stopping(threading.Event):
+    """The relay's event to wait for a while, and its clock: time passes nowhere else."""
+
+    def __init__(self, each_turn: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.now_s = self.longest_s = 0.0
+        self._each_turn = each_turn
+        self._turns = 0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.now_s += timeout
+        self.longest_s = max(self.longest_s, timeout)
+        while self._turns * TURN_S < self.now_s and not self.is_set():
+            if self._each_turn(self._turns):
+                self.set()
+            self._turns += 1
+        return self.is_set()
+
+
+class News(threading.Event):
+    """The relay's other event, by the same clock."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set() or self._stopping.wait(timeout)
+
+
+def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay's own loop; rows come in all the time, wait in the journal, and the store has each once."""
     with BadInflux() as influx:
         settings = config.Storage(
-            kind="influxdb", influxdb=config.Influx(url=f"http://127.0.0.1:{influx.port}"), batch_rows=5000
+            kind="influxdb", influxdb=config.Influx(url=f"http://127.0.0.1:{influx.port}"), batch_rows=100
         )
         journal = Journal(tmp_path / "j.db", max_mb=64)
         taken: list[int] = []
@@ -50,22 +88,35 @@ def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(tmp_path
             settings.batch_rows,
             lambda ids, _: taken.extend(ids),
         )
+        tries: list[int] = []
+
+        def each_turn(turn: int) -> bool:
+            """Rows come for an hour and a minute; True when all of them are stored."""
+            second = turn * TURN_S
+            if second == HOUR_S:
+                tries.append(influx.writes)
+                assert not taken and not influx.points and journal.rows_waiting == HOUR_S * HELMETS
+                influx.forever = ""
+            come = [rows_of(turn)] if second < HOUR_S + 60 else []
+            now_us = START_US + second * 1_000_000
+            journal.commit(Tick(now_us, telemetry=come), Taken([], [taken.pop() for _ in taken[:]]))
+            relay.wake(sum(map(len, come)))
+            return not come and not journal.rows_waiting
+
+        stopping = Stopping(each_turn)
+        monkeypatch.setattr(store_relay, "time", stopping)
+        monkeypatch.setattr(relay, "_stopping", stopping)
+        monkeypatch.setattr(relay, "_news", News(stopping))
         influx.forever = "503"
-        for second in range(HOUR_S):
-            journal.commit(Tick(START_US + second * 1_000_000, telemetry=[second_of(second)]), Taken([], []))
-            if second % 60 == 59:
-                assert relay._move(0) is None
-        assert journal.rows_waiting == HOUR_S * HELMETS and not taken and not influx.points
-        influx.forever = ""
-        last, moved = 0, relay._move(0)
-        while moved != last:
-            assert moved is not None
-            last, moved = moved, relay._move(moved)
-        journal.commit(Tick(START_US), Taken([], taken))
-        assert journal.rows_waiting == 0
-        assert sorted(influx.points.values()) == sorted((0, s) for s in range(HOUR_S) for _ in range(HELMETS))
+        relay._deliver()
         relay._outbox.close()
         journal.close()
+    assert stopping.longest_s <= 5 and HOUR_S / 5 < tries[0] < HOUR_S, (
+        "it asked all the time, and not too often"
+    )
+    assert sorted(influx.points.values()) == sorted(
+        (0, s) for s in range(HOUR_S + 60) for _ in range(HELMETS)
+    )
 
 
 AWAY, OTHER = "R-000001", "R-000002"
