@@ -21,6 +21,7 @@ export class Incident {
   #chart = null;
   #detail = null;
   #traceShown = null;
+  #lastHeard = null; // Where the helmet was last heard of, for an alert that has no place of its own.
   #asked = 0;
   #parts = {};
   id = null;
@@ -43,6 +44,7 @@ export class Incident {
     this.id = id;
     this.#detail = null;
     this.#traceShown = null;
+    this.#lastHeard = null;
     this.#map?.destroy();
     this.#map = null;
     this.root.replaceChildren();
@@ -93,7 +95,7 @@ export class Incident {
       times: h("div", { class: "times" }), impacts: h("div", { class: "impacts" }), facts: h("dl", { class: "facts" }),
       record: h("div", { class: "timeline" }), ledger: h("section", { class: "card ledger-card" }),
       checklist: new Checklist((text) => this.#actions.note(this.id, text), () => this.#actions.contact(this.id)),
-      nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (helpers) => this.#map?.showHelpers(helpers)),
+      nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (found) => this.#showNearby(found)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
       mention: this.#mention(),
@@ -160,7 +162,7 @@ export class Incident {
     p.impacts.replaceChildren(...impacts(alert.impacts_us));
     p.facts.replaceChildren(...facts(alert));
     p.checklist.show(alert);
-    this.#map.show(alert.position, alert.severity);
+    this.#showPlace(alert);
     if (!alert.timeline) return;
     p.record.replaceChildren(timeline(alert.timeline));
     p.ledger.replaceChildren(...ledger(alert.deliveries));
@@ -168,6 +170,18 @@ export class Incident {
     p.evidence.replaceChildren(...evidence(alert));
     p.evidence.open = open;
     this.#showTrace(alert);
+  }
+
+  #showPlace(alert) {
+    if (alert.position || !this.#lastHeard) this.#map.show(alert.position, alert.severity);
+    else this.#map.showLast(this.#lastHeard, alert.severity);
+  }
+
+  // What the desk knows of the surroundings: around the place of the alert, else around where its helmet was last heard of.
+  #showNearby({ position, helpers }) {
+    this.#lastHeard = position;
+    if (this.#detail) this.#showPlace({ ...this.#detail, ...this.#store.alerts.get(this.id) });
+    this.#map?.showHelpers(helpers);
   }
 
   #showTrace(alert) {

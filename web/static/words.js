@@ -186,6 +186,7 @@ export const WORDS = {
   "datum.wgs84": ["坐标为 WGS-84", "coordinates are WGS-84"],
   "datum.gcj02": ["坐标为 WGS-84，地图按 GCJ-02 显示", "coordinates are WGS-84, the map is drawn in GCJ-02"],
   fix_age: ["定位早于撞击 {span}", "fixed {span} before the impact"],
+  last_place: ["报警没有位置；这是头盔最后已知位置，{span}前", "the alert has no place; last known place of the helmet, {span} ago"],
   fix_unknown: ["定位时间不详", "age of the fix unknown"],
   accuracy: ["误差约 {m} 米", "within about {m} m"],
   accuracy_none: ["误差不详", "accuracy unknown"],
