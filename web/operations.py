@@ -90,13 +90,16 @@ OPERATIONS: dict[str, Operation] = {
         "The incident pack, signed",
         answer=PACK,
         errors=(400, 404, 503),
-        query=(("format", {"enum": ["json", "pdf"]}, "json unless given"),),
+        query=(("format", {"enum": ["json", "pdf", "zip"]}, "json unless given"),),
     ),
     "POST /api/v1/packs/verify": Operation(
         "Whether a pack is genuine",
         body=PACK,
         answer=record(genuine={"type": "boolean"}),
         errors=(),
+    ),
+    "GET /api/v1/packs/key": Operation(
+        "The public key of the packs, in PEM", "anyone", answer=TEXT, media="text/plain"
     ),
     "GET /api/v1/alerts/{id}/nearby": Operation(
         "Who could help, nearest first",

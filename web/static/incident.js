@@ -255,7 +255,7 @@ function impacts(times_us) {
 
 function pack(id) {
   const link = (format) => h("a", { href: api.packUrl(id, format), download: true, "data-pack": format }, format.toUpperCase());
-  return h("p", { class: "pack" }, `${t("pack")} `, link("pdf"), " · ", link("json"));
+  return h("p", { class: "pack" }, `${t("pack")} `, link("zip"), " · ", link("pdf"), " · ", link("json"));
 }
 
 function facts(alert) {
