@@ -59,6 +59,9 @@ def test_the_ledger_says_who_was_told_and_why_a_channel_refused(
     expect(page.locator(".delivery")).to_contain_text("group")
     expect(page.locator(".delivery")).to_contain_text("被拒收")
     expect(page.locator(".delivery")).to_contain_text("310000")
+    failing = page.locator('[data-fact="failing"]')
+    expect(failing).to_have_text(re.compile(r"^通知失败 group （310000，\d+ 秒前）$"))
+    expect(failing.locator("[title]")).to_have_attribute("title", re.compile("sign not match"))
     robot.code = 0
     page.click('[data-act="acknowledge"]')
     expect(page.locator('.delivery[data-state="delivered"]')).to_contain_text("已认领")

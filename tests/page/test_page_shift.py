@@ -209,3 +209,55 @@ def test_a_pending_alert_counts_down_and_the_rider_takes_it_back(desk: RealDesk,
     )
     expect(row(page, 1)).to_have_attribute("data-state", "open")
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+
+
+AGAIN_AND_AGAIN = """
+async ([name, password]) => {
+  const found = async (selector) => {
+    while (!document.querySelector(selector)) await new Promise((done) => setTimeout(done, 50));
+    return document.querySelector(selector);
+  };
+  for (let times = 0; times < 3; times += 1) {
+    (await found("#sign-out")).click();
+    (await found("#name")).value = name;
+    (await found("#password")).value = password;
+    (await found("form .primary")).click();
+    (await found('.tab[data-view="fleet"]')).click();
+    await found("#app[data-feed=live] #fleet .leaflet-container");
+    (await found('.tab[data-view="alerts"]')).click();
+    (await found(".row-open")).click();
+    await found("#incident .leaflet-container");
+  }
+}
+"""
+
+
+def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    # By the page's own means: what a test clicks on is kept by the debugger.
+    page.evaluate(AGAIN_AND_AGAIN, ["wang", desk.passwords["wang"]])
+    browser = page.context.new_cdp_session(page)
+
+    def alive(name: str, module: str) -> int:
+        expression = f"import('/static/{module}.js').then((module) => module.{name}.prototype)"
+        found = browser.send("Runtime.evaluate", {"expression": expression, "awaitPromise": True})
+        kept = browser.send("Runtime.queryObjects", {"prototypeObjectId": found["result"]["objectId"]})
+        count = {
+            "objectId": kept["objects"]["objectId"],
+            "functionDeclaration": "function () { return this.length; }",
+            "returnByValue": True,
+        }
+        found = browser.send("Runtime.callFunctionOn", count)
+        browser.send("Runtime.releaseObject", {"objectId": kept["objects"]["objectId"]})
+        return int(found["result"]["value"])
+
+    for name, module in (("Queue", "queue"), ("Incident", "incident"), ("FleetMap", "fleet"), ("Store", "store")):
+        # What signing in by hand left with the debugger, and what is on the page; timers of seconds may still run.
+        for _ in range(60):
+            if alive(name, module) <= 2:
+                break
+            page.wait_for_timeout(250)
+        assert alive(name, module) <= 2, name

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from browsers import Browsers, sign_in
+from browsers import Browsers, expect_order, sign_in
 from playwright.sync_api import Page, Route, expect
-from real_desk import RealDesk, finding, now_us
+from real_desk import RealDesk, Robot, finding, now_us
 
 from core.model import HelmetReport, Worn
 
@@ -44,6 +44,56 @@ def test_helmets_that_fall_silent_at_once_are_one_incident_with_one_button(
     # The one that is no part of it still waits for somebody.
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
     expect(page.locator("#take-storm")).to_be_hidden()
+
+
+def test_a_row_of_a_storm_or_of_a_silenced_helmet_names_nobody_who_is_not_called(
+    make_desk, robot: Robot, browsers: Browsers
+) -> None:
+    desk = make_desk(robot=robot)
+    page = browsers.signed_in(desk)
+    calm = desk.crash(severity=2, severity_basis="kinematic")
+    step = page.locator(f'.row[data-id="{calm.incident}"] .escalation')
+    expect(step).to_have_text(re.compile(r"后.*通知 group$"))
+    silence = {"helmets": ["SF-000001"], "city": "", "station": "", "reason": "固件升级", "minutes": 60}
+    end = page.evaluate(
+        "async (asked) => (await (await import('/static/api.js')).startSilence(asked)).until_us", silence
+    )
+    page.reload()
+    until = page.evaluate("async (us) => (await import('/static/time.js')).clock(us)", end)
+    expect(step).to_have_text(f"静音维护到 {until}，不通知任何人")
+    page.locator(f'.row[data-id="{calm.incident}"] .row-open').click()
+    expect(page.locator("#incident .escalation")).to_have_text(f"静音维护到 {until}，不通知任何人")
+    # A silence holds back nothing that is serious.
+    worse = desk.crash()
+    page.mouse.move(5, 5)
+    expect(page.locator(f'.row[data-id="{worse.incident}"] .escalation')).to_have_text(
+        re.compile(r"后.*通知 group$")
+    )
+    silent = [
+        replace(finding(k), helmet=f"SF-{k:06d}", severity=2, signal_lost=True, trace=None)
+        for k in range(100, 130)
+    ]
+    desk.post("detections", [asdict(found) for found in silent])
+    member = page.locator(f'.row[data-id="{silent[7].incident}"]')
+    expect(member.locator(".escalation")).to_have_text(
+        re.compile(r"^30 顶一起失联，合并通知：.*后.*通知 group$")
+    )
+    page.locator(f'.row[data-id="{silent[3].incident}"] .acknowledge').click()
+    expect(member.locator(".escalation")).to_have_text("一起失联的已有人处理，不再通知")
+
+
+def test_a_critical_drill_waits_behind_a_real_alert_that_is_less_severe(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    drill = page.evaluate("async () => (await (await import('/static/api.js')).startDrill(4)).id")
+    expect(page.locator("#banner")).to_have_class(re.compile(r"\bs4\b"))
+    real = desk.crash(severity=2)
+    expect_order(page.locator(".row"), "data-id", [real.incident, drill])
+    expect(page.locator("#banner")).to_have_class(re.compile(r"\bs2\b"))
+    expect(page.locator("#banner .worst")).not_to_contain_text("TEST")
+    page.keyboard.press("u")
+    expect(page).to_have_url(re.compile(f"alert={real.incident}"))
 
 
 def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(
@@ -172,16 +222,37 @@ def test_the_emergency_contact_is_shown_to_who_has_the_alert_and_that_is_written
     expect(page.locator("#checklist")).not_to_contain_text("张太太")
 
 
-def test_whoever_is_mentioned_in_a_note_is_told_on_their_page(desk: RealDesk, browsers: Browsers) -> None:
+def test_whoever_is_mentioned_in_a_note_is_told_until_they_have_opened_the_alert(
+    desk: RealDesk, browsers: Browsers
+) -> None:
     page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
-    desk.crash()
-    page.locator(".row-open").click()
-    page.select_option(".mention", "李明")
-    page.locator(".note-form input").press_sequentially("请打 120")
-    page.keyboard.press("Enter")
-    expect(page.locator(".timeline")).to_contain_text("@李明 请打 120")
-    expect(other.locator("#toasts")).to_contain_text("王芳 在 张三 的报警里提到您：@李明 请打 120")
-    expect(page.locator("#toasts")).not_to_contain_text("提到您")
+    first, second = desk.crash(), desk.crash()
+
+    def mention(alert: str, words: str) -> None:
+        page.locator(f'.row[data-id="{alert}"] .row-open').click()
+        page.select_option(".mention", "李明")
+        page.locator(".note-form input").press_sequentially(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(".timeline")).to_contain_text(f"@李明 {words}")
+
+    mention(first.incident, "请打 120")
+    mention(second.incident, "问问站长")
+    told = other.locator("#mentions li")
+    expect(told).to_have_count(2)
+    expect(told.first).to_contain_text("王芳 在 张三 的报警里提到您：@李明 请打 120")
+    expect(page.locator("#mentions")).to_be_hidden()
+    other.reload()
+    expect(told).to_have_count(2)
+    other.locator('.tab[data-view="handover"]').click()
+    expect(other.locator('[data-part="hand_mentions"] li')).to_have_count(2)
+    told.first.get_by_role("button").click()
+    expect(other).to_have_url(re.compile(first.incident))
+    expect(told).to_have_count(1)
+    other.locator(f'.row[data-id="{second.incident}"] .row-open').click()
+    expect(other.locator("#mentions")).to_be_hidden()
+    other.reload()
+    other.wait_for_selector("#app[data-feed=live]")
+    expect(other.locator("#mentions")).to_be_hidden()
 
 
 def helmets(desk: RealDesk, n: int) -> None:

@@ -11,6 +11,7 @@ import { History } from "./history.js";
 import { t, term } from "./i18n.js";
 import { Incident } from "./incident.js";
 import { listenKeys } from "./keys.js";
+import { Mentions } from "./mentions.js";
 import { FILTERS, Queue } from "./queue.js";
 import { Statistics } from "./stats.js";
 import { toggleTheme } from "./theme.js";
@@ -40,6 +41,7 @@ export class Desk {
     };
     this.health = new Health(store, feed);
     this.banner = new Banner(store, acts);
+    this.mentions = new Mentions(store, acts.open);
     this.queue = new Queue(store, acts);
     this.incident = new Incident(store, acts);
     const params = (view) => (rest) => this.go({ view, alert: null, rest });
@@ -48,7 +50,7 @@ export class Desk {
       stats: new Statistics(params("stats")), channels: new Channels(store),
     };
     this.#main.append(this.queue.root, h("div", { class: "side" }, this.#hint, this.incident.root, Object.values(this.views).map((view) => view.root)));
-    root.replaceChildren(this.#header, this.banner.root, this.#main);
+    root.replaceChildren(this.#header, h("div", {}, this.banner.root, this.mentions.root), this.#main);
     const { signal } = this.#stop;
     addEventListener("hashchange", () => this.#follow(), { signal });
     siren.addEventListener("change", () => this.#showSound(), { signal });
@@ -110,6 +112,7 @@ export class Desk {
     this.#showHeader();
     this.health.render();
     this.banner.render();
+    this.mentions.render();
     this.queue.render();
     this.incident.render();
     this.#showView(true);
@@ -117,6 +120,7 @@ export class Desk {
 
   destroy() {
     this.#stop.abort();
+    this.views.fleet.destroy();
     this.incident.open(null);
   }
 
@@ -128,6 +132,7 @@ export class Desk {
       this.queue.render();
     }
     this.queue.choose(alert);
+    if (alert) this.#given.store.seen(alert);
     this.#main.dataset.view = view ?? (alert ? "incident" : "list");
     if (alert !== this.incident.id) this.incident.open(alert);
     for (const tab of this.#header.querySelectorAll(".tab")) tab.setAttribute("aria-pressed", String(tab.dataset.view === (view ?? "alerts")));

@@ -156,7 +156,7 @@ export class Incident {
     p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
     p.notes.replaceChildren(...notes(alert));
-    p.state.replaceChildren(...stateWords(alert));
+    p.state.replaceChildren(...stateWords(alert, this.#store));
     for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").includes(alert.state);
     p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
     p.impacts.replaceChildren(...impacts(alert.impacts_us));
@@ -211,11 +211,11 @@ function renew(node, key, make) {
   node.replaceChildren(...make());
 }
 
-function stateWords(alert) {
+function stateWords(alert, store) {
   return [
     h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
     countdown(alert),
-    nextStep(alert),
+    nextStep(alert, store),
     alert.owner && h("span", { class: "owner" }, alert.owner),
     alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
     typeof alert.resolution?.dispatched === "boolean" && h("span", { class: "muted" }, t(alert.resolution.dispatched ? "dispatched_yes" : "dispatched_no")),

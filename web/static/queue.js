@@ -240,7 +240,7 @@ export class Queue {
   }
 
   #makeRow(id) {
-    const row = new Row(id, this.#actions);
+    const row = new Row(id, this.#actions, this.#store);
     this.#rows.set(id, row);
     return row;
   }
@@ -256,13 +256,15 @@ function place(list, nodes) {
 }
 
 class Row {
+  #store;
   #shown = null;
   #told = h("span", { class: "told-place" });
   #toldShown = "";
   #open;
   #acknowledge;
 
-  constructor(id, actions) {
+  constructor(id, actions, store) {
+    this.#store = store;
     this.#open = h("button", { type: "button", class: "row-open", onclick: () => actions.open(id) });
     this.#acknowledge = h("button", {
       type: "button", class: "act primary acknowledge", onclick: () => actions.acknowledge(id),
@@ -282,7 +284,7 @@ class Row {
       h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
         h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
       h("span", { class: "why-line" }, h("span", { class: "line why" }, reason(alert)), this.#told),
-      h("span", { class: "line meta" }, stateLine(alert), nextStep(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
+      h("span", { class: "line meta" }, stateLine(alert), nextStep(alert, this.#store), alert.rider && h("span", { class: "helmet" }, alert.helmet),
         h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
         h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),
     );

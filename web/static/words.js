@@ -63,6 +63,7 @@ export const WORDS = {
   workers_none: ["没有采集程序上报", "none has reported"],
   worker_silent: ["{name} 已静默 {span}", "{name} silent for {span}"],
   worker_broker: ["{name} 未连上消息服务器", "{name} has lost its broker"],
+  last_error: ["（{code}，{ago}）", "({code}, {ago})"],
   lag: ["延迟", "Lag"],
   rate: ["帧/秒", "Frames/s"],
   online: ["在线头盔", "Helmets online"],
