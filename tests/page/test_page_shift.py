@@ -254,7 +254,12 @@ def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
         browser.send("Runtime.releaseObject", {"objectId": kept["objects"]["objectId"]})
         return int(found["result"]["value"])
 
-    for name, module in (("Queue", "queue"), ("Incident", "incident"), ("FleetMap", "fleet"), ("Store", "store")):
+    for name, module in (
+        ("Queue", "queue"),
+        ("Incident", "incident"),
+        ("FleetMap", "fleet"),
+        ("Store", "store"),
+    ):
         # What signing in by hand left with the debugger, and what is on the page; timers of seconds may still run.
         for _ in range(60):
             if alive(name, module) <= 2:

@@ -185,10 +185,10 @@ export class Incident {
   }
 
   #showTrace(alert) {
-    const key = JSON.stringify([alert.trace?.t0_us, alert.trace?.acc.length, alert.impacts_us, document.documentElement.dataset.theme]);
+    const key = JSON.stringify([alert.trace?.t0_us, alert.trace?.acc.length, alert.impacts_us, alert.kind, alert.features, document.documentElement.dataset.theme]);
     if (key === this.#traceShown) return;
     this.#traceShown = key;
-    this.#chart.show(alert.trace, alert.impacts_us, alert.impacts_us[0] ?? alert.occurred_us);
+    this.#chart.show(alert);
   }
 
   // Made once and then shown or hidden: a button rebuilt between press and release loses the click.
