@@ -131,7 +131,11 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/v1/people": Operation("Who may sign in, by display name", answer=record(people=array(TEXT))),
     "GET /api/v1/places": Operation(
         "The cities and stations of the riders",
-        answer=record(cities=array(TEXT), stations=array(record(city=TEXT, station=TEXT))),
+        answer=record(
+            cities=array(TEXT),
+            stations=array(record(city=TEXT, station=TEXT)),
+            known=array(record(name=TEXT, lat_deg=NUMBER, lon_deg=NUMBER)),
+        ),
     ),
     "GET /api/v1/registers": Operation(
         "The files of riders and places, and what is wrong with them",

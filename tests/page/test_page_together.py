@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import threading
 from dataclasses import asdict, replace
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 from browsers import Browsers, expect_order, sign_in
 from playwright.sync_api import Page, Route, expect
-from real_desk import RealDesk, Robot, finding, now_us
+from real_desk import CENTRE, RealDesk, Robot, finding, now_us
 
-from core.model import HelmetReport, Worn
+from core.model import HelmetReport, Position, Worn
 
 RIDERS = """\
 helmet,name,phone,first_aid,city,station,contact_name,contact_phone
@@ -350,3 +351,74 @@ def test_a_file_of_riders_is_looked_at_and_taken_into_use_on_the_page(
     expect(card).to_contain_text("已登记 3 名骑手")
     expect(card.locator(".brief li")).to_contain_text("王芳")
     assert "SF-000009,新人" in used.read_text(encoding="utf-8")
+
+
+def test_the_page_opens_with_what_needs_someone_now_and_keeps_views_that_were_given_a_name(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(cities)
+    mine, theirs, waiting = (cities.crash(helmet=f"SF-00000{1 + n % 2}", severity=3) for n in range(3))
+    rows = page.locator(".row")
+    expect(rows).to_have_count(3)
+    expect(page.locator('[data-filter="now"]')).to_have_attribute("aria-pressed", "true")
+    other = browsers.signed_in(cities, "li")
+    other.locator(f'.row[data-id="{theirs.incident}"] .acknowledge').click()
+    page.locator(f'.row[data-id="{mine.incident}"] .acknowledge').click()
+    page.mouse.move(5, 5)
+    # What I have still needs me; what a colleague has does not.
+    expect_order(rows, "data-id", [waiting.incident, mine.incident])
+    page.click('[data-filter="all"]')
+    expect(rows).to_have_count(3)
+    page.click(".narrow-button")
+    page.select_option(".narrow [name=city]", "广州")
+    page.fill("[name=view-name]", "广州夜班")
+    page.click("#save-view")
+    chip = page.locator('[data-saved="广州夜班"]')
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    page.click("#narrow-clear")
+    page.click('[data-filter="now"]')
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    chip.click()
+    expect_order(rows, "data-id", [theirs.incident])
+    expect(page).to_have_url(re.compile("filter=all&only.city="))
+    page.click(".drop-view")
+    expect(chip).to_have_count(0)
+    page.reload()
+    expect(rows).to_have_count(1)
+    expect(chip).to_have_count(0)
+
+
+def test_the_history_is_saved_as_json_without_telephone_numbers(cities: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(cities)
+    made = {cities.crash(severity=2).incident for _ in range(3)}
+    page.goto(f"{cities.url}#view=history&severity=2")
+    with page.expect_download() as saving:
+        page.click(".json")
+    text = Path(saving.value.path()).read_text(encoding="utf-8")
+    assert {alert["id"] for alert in json.loads(text)["alerts"]} == made
+    assert "+8613800000001" not in text
+    assert "张三" in text
+
+
+def test_a_row_names_the_place_that_is_near_and_gives_coordinates_where_none_is(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    near = desk.crash(position=Position(CENTRE[0] + 0.0071, CENTRE[1], 5.0, 0.5))
+    far = desk.crash(position=Position(CENTRE[0] - 0.1, CENTRE[1], 5.0, 0.5))
+    expect(page.locator(f'.row[data-id="{near.incident}"] .place')).to_have_text("南山驿站附近 320 米")
+    expect(page.locator(f'.row[data-id="{far.incident}"] .place')).to_have_text("22.4431, 114.0579")
+
+
+def test_an_alert_of_somebody_whose_name_is_my_sign_in_name_is_not_mine(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    script = """async () => {
+      const { Store } = await import('/static/store.js');
+      const store = new Store();
+      store.me = { name: "wang", display_name: "王芳" };
+      return [store.isMine({ owner: "wang" }), store.isMine({ owner: "王芳" })];
+    }"""
+    assert page.evaluate(script) == [False, True]

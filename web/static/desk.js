@@ -36,7 +36,7 @@ export class Desk {
     const acts = {
       open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
       acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
-      acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }),
+      acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }), look: ({ filter, only }) => this.go({ filter, only }),
       note: (id, text) => actions.note(id, text), help: (id, helper, status) => actions.help(id, helper, status),
     };
     this.health = new Health(store, feed);
@@ -73,14 +73,14 @@ export class Desk {
       if (name.startsWith(ONLY)) only[name.slice(ONLY.length)] = value;
       else rest[name] = value;
     }
-    return { only, filter: FILTERS.includes(filter) ? filter : "all", alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
+    return { only, filter: FILTERS.includes(filter) ? filter : FILTERS[0], alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
   }
 
   // Changes the address; everything else follows from that, so the back button works.
   go(change) {
     const next = { ...this.where, rest: {}, ...change };
     const hash = new URLSearchParams();
-    if (next.filter !== "all") hash.set("filter", next.filter);
+    if (next.filter !== FILTERS[0]) hash.set("filter", next.filter);
     for (const [name, value] of Object.entries(next.only)) hash.set(ONLY + name, value);
     if (next.alert) hash.set("alert", next.alert);
     if (next.view) hash.set("view", next.view);

@@ -12,6 +12,7 @@ export class Health {
   #feed;
   #state = { state: "connecting", tries: 0 };
   #heard_us = null;
+  #opened_us = now_us();
 
   constructor(store, feed) {
     this.#store = store;
@@ -32,7 +33,7 @@ export class Health {
   }
 
   get lostFor_s() {
-    return this.live || this.#heard_us === null ? 0 : (now_us() - this.#heard_us) / 1e6;
+    return this.live ? 0 : (now_us() - (this.#heard_us ?? this.#opened_us)) / 1e6;
   }
 
   render() {

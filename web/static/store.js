@@ -31,7 +31,7 @@ export class Store extends EventTarget {
   told = new Map(); // How the messages about an alert fare, by its id: {delivered, waiting, failed}.
   storms = []; // Many helmets that fell silent at once; each is one incident.
   silences = [];
-  places = { cities: [], stations: [] }; // Where riders belong to: [name], [{city, station}].
+  places = { cities: [], stations: [], known: [] }; // Where riders belong to: [name], [{city, station}]; what lies where: [{name, lat_deg, lon_deg}].
   people = [];
   mentions = []; // Where our name stands in a note that we have not looked at yet: {id, by, who, note, test, at_us}.
   mentionedUntil_us = 0;
@@ -48,7 +48,7 @@ export class Store extends EventTarget {
   #timer = 0;
 
   isMine(alert) {
-    return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
+    return this.me !== null && alert.owner !== null && alert.owner === this.me.display_name;
   }
 
   // All alerts in the order of the list; sorted once for each change, because a storm can leave ten thousand.

@@ -91,6 +91,7 @@ export const VIEW_WORDS = {
   outside: ["另有 {n} 起无人认领的报警不在这些条件内", "{n} more that nobody has are outside these conditions"],
   "field.city": ["城市", "City"],
   "field.station": ["站点", "Station"],
+  export_json: ["导出 JSON", "Export JSON"],
   export_csv: ["导出 CSV", "Export CSV"],
   take_all: ["全部认领（{n}）", "Take all ({n})"],
   take_storm: ["全部认领：{n} 顶同时失联", "Take all: {n} silent at once"],
