@@ -22,6 +22,7 @@ ARGUMENTS = [
 def sign_in(browser: Browser, url: str, account: tuple[str, str], theme: str, **context: object) -> Page:
     """A page of somebody who has signed in."""
     page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+    page.set_default_timeout(120_000)  # a machine that runs the demonstration too may be slow
     # Left to itself the page is dark at night: the pictures shall not depend on the hour.
     page.add_init_script(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
     page.goto(url)

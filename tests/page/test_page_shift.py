@@ -97,7 +97,7 @@ def test_a_page_that_may_not_sound_says_so_until_someone_clicks_and_muting_is_vi
 def test_an_alert_taken_in_one_browser_is_seen_in_another_and_cannot_be_taken_twice(
     desk: RealDesk, browsers: Browsers
 ) -> None:
-    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li")
+    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li", at="filter=all")
     desk.crash()
     expect(row(li, 1)).to_be_visible()
     # The feed of this browser is held, so that it does not know yet what happens meanwhile.
@@ -196,7 +196,7 @@ def test_an_incident_keeps_its_times_apart_and_shows_phone_place_trace_and_why(
 
 
 def test_a_pending_alert_counts_down_and_the_rider_takes_it_back(desk: RealDesk, browsers: Browsers) -> None:
-    page = browsers.signed_in(desk)
+    page = browsers.signed_in(desk, at="filter=all")
     found = desk.crash(stage=Stage.FAST)
     expect(row(page, 1).locator(".countdown")).to_have_text(re.compile(r"骑手可取消 \d\d 秒"))
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
@@ -266,3 +266,17 @@ def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
                 break
             page.wait_for_timeout(250)
         assert alive(name, module) <= 2, name
+
+
+def test_a_page_whose_feed_never_came_sounds_that_it_hears_nothing(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.open(desk.url)
+    page.evaluate(COUNT_TONES)
+    page.clock.install()
+    page.route("**/api/v1/feed", lambda route: route.abort())
+    page.fill("#name", "wang")
+    page.fill("#password", desk.passwords["wang"])
+    page.click("form .primary")
+    expect(page.locator("#health")).to_contain_text("连不上，正在重试")
+    assert 400 not in page.evaluate("tones")
+    page.clock.run_for(11_000)
+    page.wait_for_function("() => tones.includes(400) && tones.includes(300)")

@@ -112,6 +112,7 @@ def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(
     page.click("dialog .primary")
     expect(page.locator("#toasts")).to_contain_text("12 起已由您认领")
     expect(other.locator("#banner")).to_have_attribute("data-count", "0")
+    other.click('[data-filter="all"]')
     expect(other.locator(".row[data-state=acknowledged]")).to_have_count(12)
     other.locator(".row-open").first.click()
     expect(other.locator(".timeline")).to_contain_text("一次认领 12 起")

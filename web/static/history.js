@@ -83,7 +83,7 @@ export class History {
     this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, this.#shown.wanted[name] ?? "")),
       h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
       h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
-      supervises(this.#store) ? [this.#csv, this.#json] : h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only")), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
+      ...(supervises(this.#store) ? [this.#csv, this.#json] : [h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only"))]), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
   }
 
   // On a phone the filters are folded, until somebody wants them or some are set.
