@@ -268,7 +268,9 @@ def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
         assert alive(name, module) <= 2, name
 
 
-def test_a_page_whose_feed_never_came_sounds_that_it_hears_nothing(desk: RealDesk, browsers: Browsers) -> None:
+def test_a_page_whose_feed_never_came_sounds_that_it_hears_nothing(
+    desk: RealDesk, browsers: Browsers
+) -> None:
     page = browsers.open(desk.url)
     page.evaluate(COUNT_TONES)
     page.clock.install()
