@@ -2,22 +2,18 @@
 
 import base64
 import hashlib
-import hmac
 import io
 import json
-import logging
-from collections.abc import Sequence
+import zipfile
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from matplotlib import font_manager
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.figure import Figure
 
-from alerts.notices import SEVERITY_EN, SEVERITY_ZH, iso
+from alerts import paper
+from alerts.notices import iso
 from alerts.reader import Detail
+from alerts.signing import ALGORITHM, Signer
 
 BLANKS = {
     "police_number": "",
@@ -33,69 +29,73 @@ DISCLAIMER = (
     "Impacts of a helmet were measured. Injuries are not diagnosed. 测到的是头盔受到的冲击，不是伤情诊断。"
 )
 
-# A font without the asked-for weight serves as well; nobody needs to read about it.
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+VERIFY = """\
+This archive holds an incident report as PDF and as JSON, and a signature (Ed25519) of each file.
+本压缩包含事故报告（PDF 与 JSON）及其签名。
+
+To check that a file comes from the desk and is unchanged, with OpenSSL 3 核验方法：
+
+  openssl pkeyutl -verify -pubin -inkey public-key.pem -rawin -in incident.pdf -sigfile incident.pdf.sig
+  openssl pkeyutl -verify -pubin -inkey public-key.pem -rawin -in incident.json -sigfile incident.json.sig
+
+It says "Signature Verified Successfully". The key in this archive proves nothing by itself: compare it with the
+one that the desk publishes at /api/v1/packs/key, or its fingerprint by telephone.
+请与报警台公布的公钥核对，或电话核对指纹：
+
+  {fingerprint}
+
+which is what this prints:  openssl pkey -pubin -in public-key.pem -outform DER | openssl dgst -sha256
+"""
 
 _TIMES = ("occurred", "received", "detected", "alerted", "opened", "acknowledged", "resolved", "cancelled")
-_CHINESE = (
-    "Noto Sans CJK SC",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "SimHei",
-    "PingFang SC",
-)
 
 
-def make(found: Detail, person: str, now_us: int, key: str) -> dict[str, Any]:
+def make(found: Detail, person: str, now_us: int, signer: Signer) -> dict[str, Any]:
     """The pack, ready for JSON. The same alert in the same state has the same `content_sha256`."""
     content = _content(found)
     made = {"at": iso(now_us), "by": person}
     digest = _sha256(_canonical(content))
     return {
-        "schema": "helmetwatch-incident-pack/1",
+        "schema": "helmetwatch-incident-pack/2",
         "made": made,
         "content": content,
         "content_sha256": digest,
-        "signature": {"algorithm": "HMAC-SHA256", "value": _sign(key, made, digest)},
+        "signature": {
+            "algorithm": ALGORITHM,
+            "key_sha256": signer.fingerprint,
+            "value": base64.b64encode(signer.sign(_statement(made, digest))).decode(),
+        },
     }
 
 
-def genuine(pack: object, key: str) -> bool:
+def genuine(pack: object, signer: Signer) -> bool:
     """Whether a pack was made by the desk that holds this key, and not a character of it has changed."""
     try:
-        content, made, given = pack["content"], pack["made"], pack["signature"]["value"]  # type: ignore[index]
+        content, made, signature = pack["content"], pack["made"], pack["signature"]  # type: ignore[index]
         digest = _sha256(_canonical(content))
-        expected = _sign(key, {"at": made["at"], "by": made["by"]}, digest)
         whole = set(pack) == {"schema", "made", "content", "content_sha256", "signature"}  # type: ignore[call-overload]
         same = whole and pack["content_sha256"] == digest and set(made) == {"at", "by"}  # type: ignore[index]
-        return bool(same) and hmac.compare_digest(expected.encode(), str(given).encode(errors="replace"))
+        return bool(same) and signer.signed(_statement(made, digest), signature["value"])
     except (KeyError, TypeError, ValueError, RecursionError, UnicodeError):
         return False
 
 
-def pdf(pack: dict[str, Any]) -> bytes:
-    """The pack on paper: what happened, who did what, the trace, and lines to fill in."""
+def plain(pack: dict[str, Any]) -> bytes:
+    """The pack as a JSON file."""
+    return json.dumps(pack, ensure_ascii=False, indent=1).encode()
+
+
+def archive(pack: dict[str, Any], signer: Signer) -> bytes:
+    """PDF and JSON in a ZIP file, each with a detached signature, the public key, and how to verify."""
+    files = {"incident.pdf": paper.pdf(pack), "incident.json": plain(pack)}
     out = io.BytesIO()
-    family = _fonts()
-    with PdfPages(out, metadata={"Title": f"Incident {pack['content']['alert']['id']}"}) as pages:
-        lines = _lines(pack)
-        for start in range(0, len(lines), LINES_PAGE):
-            page = Figure(figsize=(8.27, 11.69))
-            text = "\n".join(lines[start : start + LINES_PAGE])
-            page.text(
-                0.07, 0.95, text, va="top", fontsize=8, family=family, linespacing=1.5, parse_math=False
-            )
-            pages.savefig(page)
-        trace = pack["content"]["trace"]
-        if trace is not None:
-            t_s, acc_g, resultant_g = _read_csv(trace["csv"])
-            pages.savefig(_figure(t_s, acc_g, resultant_g, family))
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, data in files.items():
+            zipped.writestr(name, data)
+            zipped.writestr(f"{name}.sig", signer.sign(data))
+        zipped.writestr("public-key.pem", signer.public_pem)
+        zipped.writestr("VERIFY.txt", VERIFY.format(fingerprint=signer.fingerprint))
     return out.getvalue()
-
-
-LINES_PAGE = 60
-LINE_MAX = 105
 
 
 def _content(found: Detail) -> dict[str, Any]:
@@ -145,9 +145,8 @@ def _trace(found: Detail) -> dict[str, Any] | None:
         f"{t:.4f},{x:.4f},{y:.4f},{z:.4f},{r:.4f}\n" for t, x, y, z, r in rows.tolist()
     )
     picture = io.BytesIO()
-    _figure(t_s, acc_g, resultant_g, ["DejaVu Sans"]).savefig(
-        picture, format="png", dpi=110, metadata={"Software": None}
-    )
+    figure = paper.picture(t_s, acc_g, raw["full_scale_g"])
+    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
     png = picture.getvalue()
     return {
         "csv": text,
@@ -157,91 +156,6 @@ def _trace(found: Detail) -> dict[str, Any] | None:
         "full_scale_g": raw["full_scale_g"],
         "unit": "multiples of 9.80665 m/s², specific force, axes x forward, y left, z up",
     }
-
-
-def _figure(
-    t_s: npt.NDArray[np.float64],
-    acc_g: npt.NDArray[np.float64],
-    resultant_g: npt.NDArray[np.float64],
-    family: Sequence[str],
-) -> Figure:
-    figure = Figure(figsize=(8.27, 4.5))
-    axes = figure.add_subplot()
-    axes.plot(t_s, resultant_g, color="black", linewidth=1.2, label="resultant")
-    for column, name in enumerate("xyz"):
-        axes.plot(t_s, acc_g[:, column], linewidth=0.7, label=name)
-    axes.axvline(0, color="red", linewidth=0.7)
-    axes.set_xlabel("seconds from the first impact", family=family)
-    axes.set_ylabel("acceleration, g", family=family)
-    axes.legend(loc="upper right", fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    return figure
-
-
-def _read_csv(
-    text: str,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    rows = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, ndmin=2).reshape(-1, 5)
-    return rows[:, 0], rows[:, 1:4], rows[:, 4]
-
-
-def _lines(pack: dict[str, Any]) -> list[str]:
-    content = pack["content"]
-    alert, place = content["alert"], content["place"]
-    rider = alert["rider"] or {"name": "unknown 未知", "phone": ""}
-    lines = [
-        f"{'TEST, A DRILL 演练 — ' if alert['test'] else ''}Incident report 事故报告   {alert['id']}",
-        "",
-        f"Rider 骑手: {rider['name']}  {rider['phone']}     Helmet 头盔: {alert['helmet']}",
-        f"Severity 冲击程度: {SEVERITY_EN[alert['severity']]} {SEVERITY_ZH[alert['severity']]} "
-        f"({alert['severity_basis']}, data quality {alert['quality']})     State 状态: {alert['state']}",
-        f"{alert['reason_zh']}",
-        f"{alert['reason_en']}",
-        content["disclaimer"],
-        "",
-        "Place 位置: unknown 未知"
-        if place is None
-        else f"Place 位置 (WGS-84): {place['lat_deg']}, {place['lon_deg']}  ± {place['accuracy_m']} m, "
-        f"age {place['age_s']} s",
-        *([] if place is None else place["map_links"]),
-        "",
-        "Times 时间 (UTC)",
-        *(f"  {name}: {at}" for name, at in content["times"].items() if at),
-        "",
-        "Who did what 经过 (UTC)",
-        *(_entry(entry) for entry in content["timeline"]),
-        "",
-        "Who was told 通知",
-        *(
-            f"  {iso(d['queued_us'])}  {d['channel']}  {d['reason']}  {d['state']}  {d['code']}  "
-            + ", ".join(d["people"])
-            for d in content["deliveries"]
-        ),
-        "",
-        "To fill in 待填写",
-        *(f"  {name.replace('_', ' ')}: {'_' * 50}" for name in content["to_fill_in"]),
-        "",
-        f"Detector 检测器: {content['why']['detector']}",
-        f"Made 生成: {pack['made']['at']} {pack['made']['by']}",
-        f"SHA-256 of the content: {pack['content_sha256']}",
-        f"Signature: {pack['signature']['value']}",
-    ]
-    return [
-        line[start : start + LINE_MAX] for line in lines for start in range(0, max(1, len(line)), LINE_MAX)
-    ]
-
-
-def _entry(entry: dict[str, Any]) -> str:
-    kept = ("because", "reason", "note", "owner", "name", "status", "severity")
-    said = "; ".join(f"{key}: {entry['detail'][key]}" for key in kept if entry["detail"].get(key))
-    return f"  {entry['at']}  {entry['type']}  {entry['actor']}  {said}".replace("\n", " ")
-
-
-def _fonts() -> list[str]:
-    """Fonts of this machine that have Chinese letters, then the one that comes with matplotlib."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return [*(name for name in _CHINESE if name in installed), "DejaVu Sans"]
 
 
 def _moment(us: int | None) -> str | None:
@@ -257,7 +171,6 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _sign(key: str, made: dict[str, str], digest: str) -> str:
-    return hmac.new(
-        key.encode(), f"{made['at']}\n{made['by']}\n{digest}".encode(), hashlib.sha256
-    ).hexdigest()
+def _statement(made: dict[str, str], digest: str) -> bytes:
+    """What is signed."""
+    return f"{made['at']}\n{made['by']}\n{digest}".encode()

@@ -69,6 +69,8 @@ def test_detectors_know_no_clock_and_no_files() -> None:
         ("paho", {"ingest/mqtt.py", "ingest/probe.py", "simulator", "bench"}),
         ("influxdb_client", {"storage/influx.py"}),
         ("iotcore", {"app/broker.py"}),
+        ("matplotlib", {"alerts/paper.py", "app", "bench"}),
+        ("cryptography", {"alerts/signing.py"}),
     ],
 )
 def test_a_library_is_hidden_behind_its_module(library: str, where: set[str]) -> None:

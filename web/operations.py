@@ -104,13 +104,16 @@ OPERATIONS: dict[str, Operation] = {
         "The incident pack, signed",
         answer=PACK,
         errors=(400, 404, 503),
-        query=(("format", {"enum": ["json", "pdf"]}, "json unless given"),),
+        query=(("format", {"enum": ["json", "pdf", "zip"]}, "json unless given"),),
     ),
     "POST /api/v1/packs/verify": Operation(
         "Whether a pack is genuine",
         body=PACK,
         answer=record(genuine={"type": "boolean"}),
         errors=(),
+    ),
+    "GET /api/v1/packs/key": Operation(
+        "The public key of the packs, in PEM", "anyone", answer=TEXT, media="text/plain"
     ),
     "GET /api/v1/alerts/{id}/nearby": Operation(
         "Who could help, nearest first",
@@ -148,7 +151,11 @@ OPERATIONS: dict[str, Operation] = {
     "GET /api/v1/people": Operation("Who may sign in, by display name", answer=record(people=array(TEXT))),
     "GET /api/v1/places": Operation(
         "The cities and stations of the riders",
-        answer=record(cities=array(TEXT), stations=array(record(city=TEXT, station=TEXT))),
+        answer=record(
+            cities=array(TEXT),
+            stations=array(record(city=TEXT, station=TEXT)),
+            known=array(record(name=TEXT, lat_deg=NUMBER, lon_deg=NUMBER)),
+        ),
     ),
     "GET /api/v1/registers": Operation(
         "The files of riders and places, and what is wrong with them",

@@ -43,6 +43,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/contact", person(incidents.contact)),
         web.get(f"{alert}/pack", person(packs.make), allow_head=False),
         web.post("/api/v1/packs/verify", person(packs.verify)),
+        web.get("/api/v1/packs/key", anyone(packs.key)),
         web.get(f"{alert}/nearby", person(help_nearby.show)),
         web.post(f"{alert}/help", person(help_nearby.record)),
         web.post("/api/v1/drill", supervisor(incidents.drill)),

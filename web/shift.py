@@ -34,10 +34,18 @@ async def people(_request: web.Request, desk: Desk, _by: Person) -> web.Response
 
 
 async def places(_request: web.Request, desk: Desk, _by: Person) -> web.Response:
-    """The cities and stations that the riders belong to."""
+    """The cities and stations that the riders belong to, and what lies where."""
     riders = desk.registers.riders.values()
     cities = sorted({rider.city for rider in riders if rider.city})
     stations = sorted({(rider.city, rider.station) for rider in riders if rider.station})
+    known = [
+        {"name": place.name, "lat_deg": place.lat_deg, "lon_deg": place.lon_deg}
+        for place in desk.registers.places
+    ]
     return web.json_response(
-        {"cities": cities, "stations": [{"city": city, "station": name} for city, name in stations]}
+        {
+            "cities": cities,
+            "stations": [{"city": city, "station": name} for city, name in stations],
+            "known": known,
+        }
     )

@@ -23,6 +23,7 @@ from alerts.notices import Notice
 from alerts.outbox import Delivery, Outbox
 from alerts.reader import Reader
 from alerts.retention import DAY_US
+from alerts.signing import Signer
 from alerts.silences import Silence, Silences
 from alerts.storms import Storm
 from alerts.watch import Watch
@@ -96,7 +97,7 @@ class Desk:
         riders, untouched_s = self.registers.riders, self.policy.untouched_s
         late_s = self.config.detectors.late_s
         self._file = Opened(path, lambda: Book(path, countdown_s, riders, untouched_s, late_s))
-        self.pack_key = self._file.book.key("pack")
+        self.signer = Signer(self._file.book.key("pack"))
         self.paper = ThreadPoolExecutor(1, thread_name_prefix="desk-paper")
         # Argon2 takes 64 MiB and a core for a moment; two at a time is plenty.
         self._hashing = ThreadPoolExecutor(2, thread_name_prefix="desk-hash")

@@ -1,14 +1,18 @@
 """Takes the pictures of the documents from the running demonstration: `make pictures`."""
 
+import io
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
+VIEWS = ("fleet", "history", "handover", "stats", "channels")
+GAP = 24
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -18,6 +22,7 @@ ARGUMENTS = [
 def sign_in(browser: Browser, url: str, account: tuple[str, str], theme: str, **context: object) -> Page:
     """A page of somebody who has signed in."""
     page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+    page.set_default_timeout(120_000)  # a machine that runs the demonstration too may be slow
     # Left to itself the page is dark at night: the pictures shall not depend on the hour.
     page.add_init_script(f"localStorage.setItem('helmetwatch.theme', '{theme}')")
     page.goto(url)
@@ -30,7 +35,7 @@ def sign_in(browser: Browser, url: str, account: tuple[str, str], theme: str, **
 
 
 def take(browser: Browser, url: str, account: tuple[str, str]) -> None:
-    """One picture of each view."""
+    """Pictures of the desk at work, and of every other view in both languages."""
     desk = {"width": 1440, "height": 900}
     english = sign_in(browser, url, account, "dark", viewport=desk, locale="en-GB")
     chinese = sign_in(browser, url, account, "dark", viewport=desk, locale="zh-CN")
@@ -48,6 +53,29 @@ def take(browser: Browser, url: str, account: tuple[str, str]) -> None:
         page.keyboard.press("u")
         page.wait_for_timeout(1_500)
         page.screenshot(path=HERE / f"{name}.png")
+    chinese.keyboard.press("a")
+    for view in VIEWS:
+        both = []
+        for page in (chinese, english):
+            page.locator(f'.tab[data-view="{view}"]').click()
+            page.wait_for_timeout(2_500)
+            both.append(page.screenshot())
+        side_by_side(both, view)
+    for page in (chinese, english):
+        page.locator("#sign-out").click()
+        page.locator("input[type=password]").wait_for()
+    side_by_side([chinese.screenshot(), english.screenshot()], "sign-in")
+
+
+def side_by_side(pictures: list[bytes], name: str) -> None:
+    """The Chinese and the English page in one picture of moderate size."""
+    opened = [Image.open(io.BytesIO(each)).convert("RGB") for each in pictures]
+    width, height = opened[0].size
+    whole = Image.new("RGB", (2 * width + GAP, height), "white")
+    for k, each in enumerate(opened):
+        whole.paste(each, (k * (width + GAP), 0))
+    small = whole.resize((whole.width * 5 // 8, whole.height * 5 // 8), Image.Resampling.LANCZOS)
+    small.save(HERE / f"{name}.jpg", quality=82, optimize=True)
 
 
 def main() -> None:

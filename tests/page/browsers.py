@@ -17,7 +17,8 @@ class Browsers:
         self.known = {"127.0.0.1", ""}
         """Who may be asked: nobody but the desk, unless a test says so."""
 
-    def open(self, url: str, *, lang: str = "zh", **options: object) -> Page:
+    def open(self, url: str, *, lang: str = "zh", at: str = "", **options: object) -> Page:
+        """A page; `at` is what its address says after the #."""
         given = {
             "viewport": {"width": 1440, "height": 900},
             "timezone_id": "Asia/Shanghai",
@@ -31,7 +32,7 @@ class Browsers:
         self.contexts.append(context)
         page = context.new_page()
         self.watch(page)
-        page.goto(url)
+        page.goto(f"{url}#{at}" if at else url)
         return page
 
     def watch(self, page: Page) -> None:

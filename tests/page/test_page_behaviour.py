@@ -25,7 +25,7 @@ def places(page: Page) -> dict[str, object]:
 
 
 def test_rows_keep_their_places_while_the_mouse_is_over_them(desk: RealDesk, browsers: Browsers) -> None:
-    page = browsers.signed_in(desk)
+    page = browsers.signed_in(desk, at="filter=all")
     desk.crash(severity=2)
     desk.crash(severity=1)
     for _ in range(10):
@@ -46,7 +46,7 @@ def test_rows_keep_their_places_while_the_mouse_is_over_them(desk: RealDesk, bro
 
 
 def test_rows_keep_their_places_while_one_above_them_is_cancelled(desk: RealDesk, browsers: Browsers) -> None:
-    page = browsers.signed_in(desk)
+    page = browsers.signed_in(desk, at="filter=all")
     first = desk.crash(severity=4)
     desk.crash(severity=2)
     expect(page.locator(".row")).to_have_count(2)
@@ -97,7 +97,7 @@ def test_a_click_counts_even_where_the_alert_changes_while_the_button_is_pressed
 def test_a_lost_feed_is_shown_within_seconds_and_comes_back_with_nothing_missing(
     desk: RealDesk, browsers: Browsers, way: str
 ) -> None:
-    page = browsers.signed_in(desk)
+    page = browsers.signed_in(desk, at="filter=all")
     taken = desk.crash()
     expect(page.locator(".row")).to_have_count(1)
     if way == "silent":
@@ -221,12 +221,12 @@ def test_a_desk_with_another_past_makes_the_page_forget_what_it_knew(
 def test_the_filter_and_the_open_alert_are_in_the_address(desk: RealDesk, browsers: Browsers) -> None:
     page = browsers.signed_in(desk)
     desk.crash()
-    page.click('[data-filter="now"]')
+    page.click('[data-filter="all"]')
     page.locator(".row-open").click()
-    expect(page).to_have_url(re.compile(r"#filter=now&alert=0+1$"))
+    expect(page).to_have_url(re.compile(r"#filter=all&alert=0+1$"))
     page.reload()
     expect(page.locator(".incident-why")).to_contain_text("第 1 号")
-    expect(page.locator('[data-filter="now"]')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator('[data-filter="all"]')).to_have_attribute("aria-pressed", "true")
     page.go_back()
     expect(page.locator("#incident")).not_to_be_visible()
 

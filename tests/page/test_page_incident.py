@@ -1,10 +1,13 @@
 """What an incident shows besides the first look: the checklist, who was told, every impact, names for the numbers."""
 
 import re
+from dataclasses import replace
 
 from browsers import Browsers
 from playwright.sync_api import Page, expect
 from real_desk import RealDesk, Robot, now_us
+
+from core.model import Worn
 
 
 def open_first(page: Page) -> None:
@@ -59,6 +62,9 @@ def test_the_ledger_says_who_was_told_and_why_a_channel_refused(
     expect(page.locator(".delivery")).to_contain_text("group")
     expect(page.locator(".delivery")).to_contain_text("被拒收")
     expect(page.locator(".delivery")).to_contain_text("310000")
+    failing = page.locator('[data-fact="failing"]')
+    expect(failing).to_have_text(re.compile(r"^通知失败 group （310000，\d+ 秒前）$"))
+    expect(failing.locator("[title]")).to_have_attribute("title", re.compile("sign not match"))
     robot.code = 0
     page.click('[data-act="acknowledge"]')
     expect(page.locator('.delivery[data-state="delivered"]')).to_contain_text("已认领")
@@ -104,3 +110,40 @@ def test_the_evidence_has_names_a_person_can_read_in_both_languages(
     page.click(".evidence summary")
     for words in ("Peak acceleration (g)", "The helmet turned over", "yes", "worn"):
         expect(table).to_contain_text(words, use_inner_text=True)
+
+
+def test_the_trace_shows_the_threshold_that_a_finding_of_its_kind_has_passed(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+
+    def drawn(kind: str, features: dict[str, float]) -> list[str]:
+        asked = {"kind": kind, "features": features}
+        script = "async (alert) => (await import('/static/trace.js')).limits(alert).map((line) => line.text)"
+        texts: list[str] = page.evaluate(script, asked)
+        return texts
+
+    assert drawn("head_strike", {"width_s": 0.02}) == ["头部撞击门限 12 g（默认）"]
+    assert drawn("head_strike", {"width_s": 0.08}) == ["头部撞击门限 18 g（默认）"]
+    assert drawn("fall", {"violence_g": 0.853}) == ["猛烈程度 0.85 g（摔倒从 0.6 g 起，默认）"]
+    assert drawn("sos", {}) == drawn("fall", {}) == []
+
+
+def test_what_the_detector_saw_is_drawn_from_the_numbers_it_had(desk: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(desk)
+    bare = desk.crash()
+    seen = {"tilt_deg": 84.2, "still_s": 2.04, "speed_mps": 7.0, "speed_after_mps": 0.0}
+    frames = [(0, 100, 7.0, Worn.YES), (100, 200, 7.0, Worn.YES), (200, 300, 0.0, Worn.YES)]
+    trace = replace(bare.trace, frames=frames)
+    found = desk.crash(features=seen, points={"tilt": 0.8, "moving": -2.0, "impact": 1.0}, trace=trace)
+    page.locator(f'.row[data-id="{found.incident}"] .row-open').click()
+    figures = page.locator(".seen-figures li")
+    expect(figures).to_have_text(["头盔转了84°", "车速25 → 0 km/h", "最后静止2.0 秒"])
+    expect(page.locator(".trace .toggle")).to_have_text(["合成", "x", "y", "z", "车速"])
+    page.click(".evidence summary")
+    rows = page.locator(".points tbody tr")
+    expect(rows).to_have_text(["直立并在动-2", "撞击有多硬+1", "头盔翻转+0.8"])
+    expect(rows.first.locator(".against")).to_have_count(1)
+    page.locator(f'.row[data-id="{bare.incident}"] .row-open').click()
+    expect(page.locator(".trace .toggle")).to_have_count(4)
+    expect(figures).to_have_count(0)

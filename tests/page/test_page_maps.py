@@ -3,7 +3,9 @@
 import pytest
 from browsers import Browsers
 from playwright.sync_api import Page, Route, expect
-from real_desk import CENTRE, RealDesk
+from real_desk import CENTRE, RealDesk, now_us
+
+from core.model import HelmetReport, Worn
 
 KNOWN = [
     ((31.1774276, 121.5272106), (31.17530398364597, 121.531541859215)),
@@ -78,3 +80,28 @@ def test_tiles_are_credited_and_marks_lie_where_these_tiles_draw_them(
     )
     shown = page.evaluate("async () => (await import('/static/map.js')).onMap(22.543847, 113.912316)")
     assert shown == pytest.approx(KNOWN[1][1 if datum == "gcj02" else 0], abs=1e-9)
+
+
+def test_an_alert_without_a_place_shows_where_its_helmet_was_last_heard_of_and_how_long_ago(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash(position=None)
+    page.locator(".row-open").click()
+    expect(page.locator(".place-words")).to_contain_text("位置未知")
+    expect(page.locator(".place-card .map")).to_be_hidden()
+    heard_us = now_us() - 200_000_000
+    last = HelmetReport(
+        "SF-000001", heard_us, heard_us, Worn.YES, 80, 4.0, CENTRE[0] + 0.01, CENTRE[1], 5.0, False
+    )
+    desk.report([last])
+    page.reload()
+    expect(page.locator(".last-place")).to_contain_text("头盔最后已知位置，3 分 2")
+    expect(page.locator(".place-words")).not_to_contain_text("定位早于撞击")
+    expect(page.locator(".coordinates")).to_have_text(f"{CENTRE[0] + 0.01:.6f}, {CENTRE[1]:.6f}")
+    expect(page.locator(".place-card .map")).to_be_visible()
+    page.click('[data-act="acknowledge"]')
+    expect(page.locator(".timeline")).to_contain_text("认领")
+    expect(page.locator(".last-place")).to_be_visible()
+    page.click("#language")
+    expect(page.locator(".last-place")).to_contain_text("last known place of the helmet, 3 min 2")

@@ -97,7 +97,7 @@ def test_a_page_that_may_not_sound_says_so_until_someone_clicks_and_muting_is_vi
 def test_an_alert_taken_in_one_browser_is_seen_in_another_and_cannot_be_taken_twice(
     desk: RealDesk, browsers: Browsers
 ) -> None:
-    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li")
+    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li", at="filter=all")
     desk.crash()
     expect(row(li, 1)).to_be_visible()
     # The feed of this browser is held, so that it does not know yet what happens meanwhile.
@@ -196,7 +196,7 @@ def test_an_incident_keeps_its_times_apart_and_shows_phone_place_trace_and_why(
 
 
 def test_a_pending_alert_counts_down_and_the_rider_takes_it_back(desk: RealDesk, browsers: Browsers) -> None:
-    page = browsers.signed_in(desk)
+    page = browsers.signed_in(desk, at="filter=all")
     found = desk.crash(stage=Stage.FAST)
     expect(row(page, 1).locator(".countdown")).to_have_text(re.compile(r"骑手可取消 \d\d 秒"))
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
@@ -209,3 +209,76 @@ def test_a_pending_alert_counts_down_and_the_rider_takes_it_back(desk: RealDesk,
     )
     expect(row(page, 1)).to_have_attribute("data-state", "open")
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
+
+
+AGAIN_AND_AGAIN = """
+async ([name, password]) => {
+  const found = async (selector) => {
+    while (!document.querySelector(selector)) await new Promise((done) => setTimeout(done, 50));
+    return document.querySelector(selector);
+  };
+  for (let times = 0; times < 3; times += 1) {
+    (await found("#sign-out")).click();
+    (await found("#name")).value = name;
+    (await found("#password")).value = password;
+    (await found("form .primary")).click();
+    (await found('.tab[data-view="fleet"]')).click();
+    await found("#app[data-feed=live] #fleet .leaflet-container");
+    (await found('.tab[data-view="alerts"]')).click();
+    (await found(".row-open")).click();
+    await found("#incident .leaflet-container");
+  }
+}
+"""
+
+
+def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    desk.crash()
+    # By the page's own means: what a test clicks on is kept by the debugger.
+    page.evaluate(AGAIN_AND_AGAIN, ["wang", desk.passwords["wang"]])
+    browser = page.context.new_cdp_session(page)
+
+    def alive(name: str, module: str) -> int:
+        expression = f"import('/static/{module}.js').then((module) => module.{name}.prototype)"
+        found = browser.send("Runtime.evaluate", {"expression": expression, "awaitPromise": True})
+        kept = browser.send("Runtime.queryObjects", {"prototypeObjectId": found["result"]["objectId"]})
+        count = {
+            "objectId": kept["objects"]["objectId"],
+            "functionDeclaration": "function () { return this.length; }",
+            "returnByValue": True,
+        }
+        found = browser.send("Runtime.callFunctionOn", count)
+        browser.send("Runtime.releaseObject", {"objectId": kept["objects"]["objectId"]})
+        return int(found["result"]["value"])
+
+    for name, module in (
+        ("Queue", "queue"),
+        ("Incident", "incident"),
+        ("FleetMap", "fleet"),
+        ("Store", "store"),
+    ):
+        # What signing in by hand left with the debugger, and what is on the page; timers of seconds may still run.
+        for _ in range(60):
+            if alive(name, module) <= 2:
+                break
+            page.wait_for_timeout(250)
+        assert alive(name, module) <= 2, name
+
+
+def test_a_page_whose_feed_never_came_sounds_that_it_hears_nothing(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.open(desk.url)
+    page.evaluate(COUNT_TONES)
+    page.clock.install()
+    page.route("**/api/v1/feed", lambda route: route.abort())
+    page.fill("#name", "wang")
+    page.fill("#password", desk.passwords["wang"])
+    page.click("form .primary")
+    expect(page.locator("#health")).to_contain_text("连不上，正在重试")
+    assert 400 not in page.evaluate("tones")
+    page.clock.run_for(11_000)
+    page.wait_for_function("() => tones.includes(400) && tones.includes(300)")

@@ -2,17 +2,18 @@
 
 import csv
 import io
+import json
 import re
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from browsers import Browsers, sign_in
+from browsers import Browsers, expect_order, sign_in
 from playwright.sync_api import Page, Route, expect
-from real_desk import RealDesk, finding, now_us
+from real_desk import CENTRE, RealDesk, Robot, finding, now_us
 
-from core.model import HelmetReport, Worn
+from core.model import HelmetReport, Position, Worn
 
 RIDERS = """\
 helmet,name,phone,first_aid,city,station,contact_name,contact_phone
@@ -46,6 +47,56 @@ def test_helmets_that_fall_silent_at_once_are_one_incident_with_one_button(
     expect(page.locator("#take-storm")).to_be_hidden()
 
 
+def test_a_row_of_a_storm_or_of_a_silenced_helmet_names_nobody_who_is_not_called(
+    make_desk, robot: Robot, browsers: Browsers
+) -> None:
+    desk = make_desk(robot=robot)
+    page = browsers.signed_in(desk)
+    calm = desk.crash(severity=2, severity_basis="kinematic")
+    step = page.locator(f'.row[data-id="{calm.incident}"] .escalation')
+    expect(step).to_have_text(re.compile(r"后.*通知 group$"))
+    silence = {"helmets": ["SF-000001"], "city": "", "station": "", "reason": "固件升级", "minutes": 60}
+    end = page.evaluate(
+        "async (asked) => (await (await import('/static/api.js')).startSilence(asked)).until_us", silence
+    )
+    page.reload()
+    until = page.evaluate("async (us) => (await import('/static/time.js')).clock(us)", end)
+    expect(step).to_have_text(f"静音维护到 {until}，不通知任何人")
+    page.locator(f'.row[data-id="{calm.incident}"] .row-open').click()
+    expect(page.locator("#incident .escalation")).to_have_text(f"静音维护到 {until}，不通知任何人")
+    # A silence holds back nothing that is serious.
+    worse = desk.crash()
+    page.mouse.move(5, 5)
+    expect(page.locator(f'.row[data-id="{worse.incident}"] .escalation')).to_have_text(
+        re.compile(r"后.*通知 group$")
+    )
+    silent = [
+        replace(finding(k), helmet=f"SF-{k:06d}", severity=2, signal_lost=True, trace=None)
+        for k in range(100, 130)
+    ]
+    desk.post("detections", [asdict(found) for found in silent])
+    member = page.locator(f'.row[data-id="{silent[7].incident}"]')
+    expect(member.locator(".escalation")).to_have_text(
+        re.compile(r"^30 顶一起失联，合并通知：.*后.*通知 group$")
+    )
+    page.locator(f'.row[data-id="{silent[3].incident}"] .acknowledge').click()
+    expect(member.locator(".escalation")).to_have_text("一起失联的已有人处理，不再通知")
+
+
+def test_a_critical_drill_waits_behind_a_real_alert_that_is_less_severe(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    drill = page.evaluate("async () => (await (await import('/static/api.js')).startDrill(4)).id")
+    expect(page.locator("#banner")).to_have_class(re.compile(r"\bs4\b"))
+    real = desk.crash(severity=2)
+    expect_order(page.locator(".row"), "data-id", [real.incident, drill])
+    expect(page.locator("#banner")).to_have_class(re.compile(r"\bs2\b"))
+    expect(page.locator("#banner .worst")).not_to_contain_text("TEST")
+    page.keyboard.press("u")
+    expect(page).to_have_url(re.compile(f"alert={real.incident}"))
+
+
 def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(
     desk: RealDesk, browsers: Browsers
 ) -> None:
@@ -61,6 +112,7 @@ def test_many_alerts_are_taken_at_once_after_asking_and_each_has_its_own_line(
     page.click("dialog .primary")
     expect(page.locator("#toasts")).to_contain_text("12 起已由您认领")
     expect(other.locator("#banner")).to_have_attribute("data-count", "0")
+    other.click('[data-filter="all"]')
     expect(other.locator(".row[data-state=acknowledged]")).to_have_count(12)
     other.locator(".row-open").first.click()
     expect(other.locator(".timeline")).to_contain_text("一次认领 12 起")
@@ -172,16 +224,37 @@ def test_the_emergency_contact_is_shown_to_who_has_the_alert_and_that_is_written
     expect(page.locator("#checklist")).not_to_contain_text("张太太")
 
 
-def test_whoever_is_mentioned_in_a_note_is_told_on_their_page(desk: RealDesk, browsers: Browsers) -> None:
+def test_whoever_is_mentioned_in_a_note_is_told_until_they_have_opened_the_alert(
+    desk: RealDesk, browsers: Browsers
+) -> None:
     page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
-    desk.crash()
-    page.locator(".row-open").click()
-    page.select_option(".mention", "李明")
-    page.locator(".note-form input").press_sequentially("请打 120")
-    page.keyboard.press("Enter")
-    expect(page.locator(".timeline")).to_contain_text("@李明 请打 120")
-    expect(other.locator("#toasts")).to_contain_text("王芳 在 张三 的报警里提到您：@李明 请打 120")
-    expect(page.locator("#toasts")).not_to_contain_text("提到您")
+    first, second = desk.crash(), desk.crash()
+
+    def mention(alert: str, words: str) -> None:
+        page.locator(f'.row[data-id="{alert}"] .row-open').click()
+        page.select_option(".mention", "李明")
+        page.locator(".note-form input").press_sequentially(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(".timeline")).to_contain_text(f"@李明 {words}")
+
+    mention(first.incident, "请打 120")
+    mention(second.incident, "问问站长")
+    told = other.locator("#mentions li")
+    expect(told).to_have_count(2)
+    expect(told.first).to_contain_text("王芳 在 张三 的报警里提到您：@李明 请打 120")
+    expect(page.locator("#mentions")).to_be_hidden()
+    other.reload()
+    expect(told).to_have_count(2)
+    other.locator('.tab[data-view="handover"]').click()
+    expect(other.locator('[data-part="hand_mentions"] li')).to_have_count(2)
+    told.first.get_by_role("button").click()
+    expect(other).to_have_url(re.compile(first.incident))
+    expect(told).to_have_count(1)
+    other.locator(f'.row[data-id="{second.incident}"] .row-open').click()
+    expect(other.locator("#mentions")).to_be_hidden()
+    other.reload()
+    other.wait_for_selector("#app[data-feed=live]")
+    expect(other.locator("#mentions")).to_be_hidden()
 
 
 def helmets(desk: RealDesk, n: int) -> None:
@@ -279,3 +352,74 @@ def test_a_file_of_riders_is_looked_at_and_taken_into_use_on_the_page(
     expect(card).to_contain_text("已登记 3 名骑手")
     expect(card.locator(".brief li")).to_contain_text("王芳")
     assert "SF-000009,新人" in used.read_text(encoding="utf-8")
+
+
+def test_the_page_opens_with_what_needs_someone_now_and_keeps_views_that_were_given_a_name(
+    cities: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(cities)
+    mine, theirs, waiting = (cities.crash(helmet=f"SF-00000{1 + n % 2}", severity=3) for n in range(3))
+    rows = page.locator(".row")
+    expect(rows).to_have_count(3)
+    expect(page.locator('[data-filter="now"]')).to_have_attribute("aria-pressed", "true")
+    other = browsers.signed_in(cities, "li")
+    other.locator(f'.row[data-id="{theirs.incident}"] .acknowledge').click()
+    page.locator(f'.row[data-id="{mine.incident}"] .acknowledge').click()
+    page.mouse.move(5, 5)
+    # What I have still needs me; what a colleague has does not.
+    expect_order(rows, "data-id", [waiting.incident, mine.incident])
+    page.click('[data-filter="all"]')
+    expect(rows).to_have_count(3)
+    page.click(".narrow-button")
+    page.select_option(".narrow [name=city]", "广州")
+    page.fill("[name=view-name]", "广州夜班")
+    page.click("#save-view")
+    chip = page.locator('[data-saved="广州夜班"]')
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    page.click("#narrow-clear")
+    page.click('[data-filter="now"]')
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    chip.click()
+    expect_order(rows, "data-id", [theirs.incident])
+    expect(page).to_have_url(re.compile("filter=all&only.city="))
+    page.click(".drop-view")
+    expect(chip).to_have_count(0)
+    page.reload()
+    expect(rows).to_have_count(1)
+    expect(chip).to_have_count(0)
+
+
+def test_the_history_is_saved_as_json_without_telephone_numbers(cities: RealDesk, browsers: Browsers) -> None:
+    page = browsers.signed_in(cities)
+    made = {cities.crash(severity=2).incident for _ in range(3)}
+    page.goto(f"{cities.url}#view=history&severity=2")
+    with page.expect_download() as saving:
+        page.click(".json")
+    text = Path(saving.value.path()).read_text(encoding="utf-8")
+    assert {alert["id"] for alert in json.loads(text)["alerts"]} == made
+    assert "+8613800000001" not in text
+    assert "张三" in text
+
+
+def test_a_row_names_the_place_that_is_near_and_gives_coordinates_where_none_is(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    near = desk.crash(position=Position(CENTRE[0] + 0.0071, CENTRE[1], 5.0, 0.5))
+    far = desk.crash(position=Position(CENTRE[0] - 0.1, CENTRE[1], 5.0, 0.5))
+    expect(page.locator(f'.row[data-id="{near.incident}"] .place')).to_have_text("南山驿站附近 320 米")
+    expect(page.locator(f'.row[data-id="{far.incident}"] .place')).to_have_text("22.4431, 114.0579")
+
+
+def test_an_alert_of_somebody_whose_name_is_my_sign_in_name_is_not_mine(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    script = """async () => {
+      const { Store } = await import('/static/store.js');
+      const store = new Store();
+      store.me = { name: "wang", display_name: "王芳" };
+      return [store.isMine({ owner: "wang" }), store.isMine({ owner: "王芳" })];
+    }"""
+    assert page.evaluate(script) == [False, True]

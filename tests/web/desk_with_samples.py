@@ -50,7 +50,9 @@ NAMES = [
 TOKEN = secrets.token_urlsafe(24)
 
 
-def crash_trace(rng: random.Random, t_us: int, peak_g: float, impacts: int = 1) -> Trace:
+def crash_trace(
+    rng: random.Random, t_us: int, peak_g: float, impacts: int = 1, speed_mps: float = 6.0
+) -> Trace:
     """Riding, one or more blows, then lying on the side: 20 s at 100 Hz on a ±16 g part."""
     noise = np.random.default_rng(rng.getrandbits(32))
     t_s = np.arange(2000) / 100 - 10
@@ -65,7 +67,15 @@ def crash_trace(rng: random.Random, t_us: int, peak_g: float, impacts: int = 1) 
     g_per_count = 16 / 32768
     counts = np.clip(np.round(acc_g / g_per_count), -32768, 32767).astype("<i2")
     return Trace(
-        t_us - 10_000_000, 10_000_000, g_per_count, 16.0, base64.b64encode(counts.tobytes()).decode()
+        t_us - 10_000_000,
+        10_000_000,
+        g_per_count,
+        16.0,
+        base64.b64encode(counts.tobytes()).decode(),
+        frames=[
+            (k * 100, k * 100 + 100, speed_mps * rng.uniform(0.9, 1) if k < 10 else 0.0, Worn.YES)
+            for k in range(20)
+        ],
     )
 
 
@@ -97,10 +107,18 @@ def crash(rng: random.Random, helmet: str, t_us: int, now_us: int, **changes: ob
             position=Position(
                 CENTRE[0] + rng.uniform(-0.04, 0.04), CENTRE[1] + rng.uniform(-0.06, 0.06), 5.0, 0.6
             ),
-            features={"peak_g": peak_g, "delta_v_mps": speed_kmh / 3.6, "tilt_deg": 84.0, "still_s": 2.0},
-            points={"peak": 2.1, "delta_v": 1.4, "tilt": 0.8, "stillness": 1.0, "worn": 0.3},
+            features={
+                "peak_g": peak_g,
+                "delta_v_mps": speed_kmh / 3.6,
+                "tilt_deg": 84.0,
+                "still_s": 2.0,
+                "speed_mps": speed_kmh / 3.6,
+                "speed_after_mps": 0.0,
+                "violence_g": peak_g / 9,
+            },
+            points={"impact": 2.1, "dv20": 1.4, "tilt": 0.8, "still": 1.0, "moving": -0.5},
             detector="sample-1",
-            trace=crash_trace(rng, t_us, peak_g, 1 + (severity > 2)),
+            trace=crash_trace(rng, t_us, peak_g, 1 + (severity > 2), speed_kmh / 3.6),
         ),
         **changes,
     )

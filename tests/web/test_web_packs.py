@@ -1,16 +1,23 @@
-"""Incident packs from a real desk: complete, signed, and on paper."""
+"""Incident packs from a real desk: complete, signed so that anybody can verify them, and on paper."""
 
 import base64
 import copy
 import hashlib
+import io
 import json
+import subprocess
+import zipfile
+from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from running_desk import START_US, Running, detection, on_desk
 
-from alerts import pack
+from alerts import pack, paper
+from alerts.signing import Signer
 from core.model import Position, Stage, Trace
 
 
@@ -80,12 +87,75 @@ async def test_a_pack_on_paper_is_a_pdf_with_or_without_a_trace(desk: Running) -
     assert (await person.get("/api/v1/alerts/gone/pack")).status == 404
 
 
+@on_desk
+async def test_openssl_verifies_every_file_of_the_archive_with_the_key_that_the_desk_publishes(
+    desk: Running, tmp_path: Path
+) -> None:
+    await desk.tell(detection(trace=trace(), position=Position(22.5, 114.0, None, None)))
+    person = await desk.person()
+    async with person.get("/api/v1/alerts/crash/pack?format=zip") as answer:
+        assert (answer.status, answer.content_type) == (200, "application/zip")
+        zipfile.ZipFile(io.BytesIO(await answer.read())).extractall(tmp_path)
+    async with desk.nobody.get("/api/v1/packs/key") as answer:
+        assert answer.status == 200
+        assert await answer.text() == (tmp_path / "public-key.pem").read_text()
+
+    def openssl(line: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["openssl", *line.split()], cwd=tmp_path, check=False, capture_output=True)
+
+    def verified(name: str) -> bool:
+        line = f"pkeyutl -verify -pubin -inkey public-key.pem -rawin -in {name} -sigfile {name}.sig"
+        return openssl(line).returncode == 0
+
+    made = json.loads((tmp_path / "incident.json").read_bytes())
+    fingerprint = hashlib.sha256(openssl("pkey -pubin -in public-key.pem -outform DER").stdout).hexdigest()
+    assert made["signature"]["key_sha256"] == fingerprint
+    how = (tmp_path / "VERIFY.txt").read_text()
+    assert fingerprint in how
+    for name in ("incident.pdf", "incident.json"):
+        assert f"-in {name} -sigfile {name}.sig" in how
+        assert verified(name)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:-1] + b"?")
+        assert not verified(name)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
 )
+SIGNER = Signer("07" * 32)
 
 
 @given(JSON | st.fixed_dictionaries({"content": JSON, "made": JSON, "signature": JSON}))
 def test_nothing_but_a_pack_is_genuine(given_: object) -> None:
-    assert not pack.genuine(given_, "key")
+    assert not pack.genuine(given_, SIGNER)
+
+
+@given(
+    st.text(st.sampled_from("头盔受到冲击，骑手没有应答。Wwil 0"), max_size=400),
+    st.sampled_from([8.5, 16.0]),
+)
+@settings(max_examples=30, deadline=None)
+def test_every_line_on_paper_ends_before_the_margin_and_no_letter_is_lost(text: str, size_pt: float) -> None:
+    pieces = list(paper._broken(paper.Line(text, size_pt)))
+    assert all(paper._width(each.text, size_pt, False) <= paper.RIGHT - paper.LEFT for each in pieces)
+    assert "".join(each.text for each in pieces).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_chinese_font_installed_after_the_first_start_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = font_manager.fontManager
+    stale = [font for font in manager.ttflist if font.name not in paper._CHINESE]
+    monkeypatch.setattr(manager, "ttflist", stale)
+    paper._fonts.cache_clear()
+    try:
+        assert paper._fonts()[0] in paper._CHINESE
+    finally:
+        paper._fonts.cache_clear()
+
+
+def test_what_is_not_known_of_a_place_is_called_unknown() -> None:
+    place = {"lat_deg": 22.5, "lon_deg": 114.0, "accuracy_m": None, "age_s": None, "map_links": []}
+    (line,) = paper._place(place)
+    assert "None" not in line
+    assert line.count("unknown 未知") == 2

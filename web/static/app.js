@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Actions } from "./actions.js";
 import { Desk } from "./desk.js";
-import { announce, tickAll, toast } from "./dom.js";
+import { announce, tickAll } from "./dom.js";
 import { setPolicy } from "./escalation.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
@@ -22,9 +22,9 @@ const POLICY_MS = 300_000;
 const STORMS_MS = 2000;
 
 const root = document.getElementById("app");
-const store = new Store();
-reportShown(store);
 const siren = new Siren();
+// What belongs to one sign-in: with the next one all of it is made anew, so that nothing of the last still listens.
+let store = null;
 let desk = null;
 let feed = null;
 
@@ -42,7 +42,7 @@ function signIn(message) {
 function stop() {
   feed?.stop();
   desk?.destroy();
-  desk = feed = null;
+  store = desk = feed = null;
   siren.set(null);
 }
 
@@ -57,14 +57,16 @@ function expired() {
 async function signOut() {
   await api.signOut().catch(() => null);
   stop();
-  store.me = null;
   signIn(null);
 }
 
 function start(person) {
   localStorage.setItem(SIGNED_IN, "1");
   setTiles(person);
+  store = new Store();
   store.me = person;
+  store.addEventListener("alerts", ({ detail }) => alarm(detail));
+  reportShown(store);
   feed = new Feed(take, (state) => {
     if (state.state === "refused") expired();
     else desk?.feedState(state);
@@ -91,7 +93,9 @@ function take(type, data) {
 function takeAlert({ alert, entry }) {
   store.put(alert, entry.at_us);
   const me = store.me?.display_name;
-  if (entry.actor !== me && entry.detail.mentions?.includes(me)) toast(t("mentioned", { by: entry.actor, who: who(alert), note: entry.detail.note }), "warn");
+  if (entry.actor !== me && entry.detail.mentions?.includes(me)) {
+    store.putMention({ id: alert.id, by: entry.actor, who: who(alert), note: entry.detail.note, test: alert.test, at_us: entry.at_us });
+  }
 }
 
 // Duty changes hands without an event.
@@ -103,9 +107,11 @@ setInterval(() => {
 
 // News of fleet and channels is not repeated after a break, so the whole is asked for once the feed lives again.
 async function refresh() {
+  const asked = store;
   const before = { ...heard };
   try {
     const [fleet, { channels }, policy] = await Promise.all([api.getFleet(), api.getChannels(), api.getEscalation()]);
+    if (asked !== store) return;
     sync(fleet.now_us);
     store.putFleet(fleet, heard.fleet > before.fleet);
     setPolicy(policy);
@@ -122,7 +128,8 @@ const ASIDES = [
 ];
 
 function refreshAsides() {
-  for (const [ask, take] of ASIDES) ask().then((found) => store.putAside(take(found)), () => null);
+  const asked = store;
+  for (const [ask, take] of ASIDES) ask().then((found) => asked.putAside(take(found)), () => null);
 }
 
 let stormsDue = 0;
@@ -131,17 +138,18 @@ let stormsDue = 0;
 function refreshStorms(ids) {
   const silent = ids === null || ids.some((id) => store.alerts.get(id)?.signal_lost);
   if (!silent || stormsDue) return;
+  const asked = store;
   stormsDue = setTimeout(() => {
     stormsDue = 0;
-    api.getStorms().then(({ storms }) => store.putAside({ storms }), () => null);
+    api.getStorms().then(({ storms }) => asked.putAside({ storms }), () => null);
   }, STORMS_MS);
 }
 
 function tick() {
   feed?.tick();
-  store.flush();
   tickAll();
   if (desk) {
+    store.flush();
     desk.tick();
     const waiting = store.untaken();
     siren.set(waiting.length ? waiting[0].severity : desk.lostFor_s > LOST_TONE_S ? "lost" : null);
@@ -150,15 +158,16 @@ function tick() {
   siren.tick();
 }
 
-store.addEventListener("alerts", ({ detail }) => {
-  if (desk) refreshStorms(detail.ids);
+// News of alerts: the siren follows the worst that nobody has, and what is new and urgent is said aloud.
+function alarm(detail) {
+  refreshStorms(detail.ids);
   const waiting = store.untaken();
   siren.set(waiting.length ? waiting[0].severity : null);
   if (!detail.urgent.length) return;
   siren.again();
   const [alert] = detail.urgent;
   announce((alert.test ? `${TEST} ` : "") + t("announce", { severity: severityWord(alert), kind: term("kind", alert.kind), who: who(alert) }));
-});
+}
 
 new Worker("/static/ticker.js").addEventListener("message", tick);
 addEventListener("online", () => feed?.hurry());

@@ -11,6 +11,7 @@ import { History } from "./history.js";
 import { t, term } from "./i18n.js";
 import { Incident } from "./incident.js";
 import { listenKeys } from "./keys.js";
+import { Mentions } from "./mentions.js";
 import { FILTERS, Queue } from "./queue.js";
 import { Statistics } from "./stats.js";
 import { toggleTheme } from "./theme.js";
@@ -35,11 +36,12 @@ export class Desk {
     const acts = {
       open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
       acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
-      acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }),
+      acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }), look: ({ filter, only }) => this.go({ filter, only }),
       note: (id, text) => actions.note(id, text), help: (id, helper, status) => actions.help(id, helper, status),
     };
     this.health = new Health(store, feed);
     this.banner = new Banner(store, acts);
+    this.mentions = new Mentions(store, acts.open);
     this.queue = new Queue(store, acts);
     this.incident = new Incident(store, acts);
     const params = (view) => (rest) => this.go({ view, alert: null, rest });
@@ -48,7 +50,7 @@ export class Desk {
       stats: new Statistics(params("stats")), channels: new Channels(store),
     };
     this.#main.append(this.queue.root, h("div", { class: "side" }, this.#hint, this.incident.root, Object.values(this.views).map((view) => view.root)));
-    root.replaceChildren(this.#header, this.banner.root, this.#main);
+    root.replaceChildren(this.#header, h("div", {}, this.banner.root, this.mentions.root), this.#main);
     const { signal } = this.#stop;
     addEventListener("hashchange", () => this.#follow(), { signal });
     siren.addEventListener("change", () => this.#showSound(), { signal });
@@ -71,14 +73,14 @@ export class Desk {
       if (name.startsWith(ONLY)) only[name.slice(ONLY.length)] = value;
       else rest[name] = value;
     }
-    return { only, filter: FILTERS.includes(filter) ? filter : "all", alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
+    return { only, filter: FILTERS.includes(filter) ? filter : FILTERS[0], alert, view: Object.hasOwn(this.views, view ?? "") ? view : null, rest };
   }
 
   // Changes the address; everything else follows from that, so the back button works.
   go(change) {
     const next = { ...this.where, rest: {}, ...change };
     const hash = new URLSearchParams();
-    if (next.filter !== "all") hash.set("filter", next.filter);
+    if (next.filter !== FILTERS[0]) hash.set("filter", next.filter);
     for (const [name, value] of Object.entries(next.only)) hash.set(ONLY + name, value);
     if (next.alert) hash.set("alert", next.alert);
     if (next.view) hash.set("view", next.view);
@@ -110,6 +112,7 @@ export class Desk {
     this.#showHeader();
     this.health.render();
     this.banner.render();
+    this.mentions.render();
     this.queue.render();
     this.incident.render();
     this.#showView(true);
@@ -117,6 +120,7 @@ export class Desk {
 
   destroy() {
     this.#stop.abort();
+    this.views.fleet.destroy();
     this.incident.open(null);
   }
 
@@ -128,6 +132,7 @@ export class Desk {
       this.queue.render();
     }
     this.queue.choose(alert);
+    if (alert) this.#given.store.seen(alert);
     this.#main.dataset.view = view ?? (alert ? "incident" : "list");
     if (alert !== this.incident.id) this.incident.open(alert);
     for (const tab of this.#header.querySelectorAll(".tab")) tab.setAttribute("aria-pressed", String(tab.dataset.view === (view ?? "alerts")));

@@ -75,6 +75,13 @@ export async function copy(text, said) {
   toast(said);
 }
 
+// Hands a file to the person.
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 let toastTimer = 0;
 
 // Says one sentence at the foot of the page.

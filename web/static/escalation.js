@@ -2,7 +2,8 @@
 
 import { h, ticking } from "./dom.js";
 import { t, term } from "./i18n.js";
-import { now_us, span } from "./time.js";
+import { holding } from "./silences.js";
+import { clock, now_us, span } from "./time.js";
 
 let policy = null; // {tiers: {severity: [{after_s, channels, people}]}, repeat_s, untouched_s}, or null before we know.
 
@@ -17,18 +18,38 @@ function told(tier) {
   return [...tier.people, ...tier.channels].join(t("comma"));
 }
 
-// The time left until the next step and whom it reaches; null where nobody waits, empty where nobody would be told.
-export function nextStep(alert) {
+// Until when a silence holds the messages about an alert back, or 0: as `silenceable` and `until_us` of alerts/silences.py.
+function heldUntil_us(alert, silences) {
+  if (alert.severity >= 3 || alert.kind === "sos" || alert.severity_basis === "lower_bound" || alert.signal_lost || alert.test) return 0;
+  const covers = ({ helmets, city, station }) => helmets.includes(alert.helmet)
+    || (Boolean(alert.rider && (city || station)) && ["", alert.rider.city].includes(city) && ["", alert.rider.station].includes(station));
+  return Math.max(0, ...holding(silences).filter(covers).map((each) => each.until_us));
+}
+
+// The next step of the plan for something that opened at `opened_us`; empty where nobody would be told.
+function stepWords(opened_us, severity) {
+  const tiers = policy?.tiers[severity] ?? [];
+  if (tiers.length === 0) return "";
+  const open_s = (now_us() - opened_us) / 1e6;
+  const coming = tiers.find((tier) => tier.after_s > open_s);
+  if (coming) return t("escalates", { span: span(coming.after_s - open_s), to: told(coming) });
+  const last = tiers.at(-1);
+  return t("tells_again", { span: span(policy.repeat_s - ((open_s - last.after_s) % policy.repeat_s)), to: told(last) });
+}
+
+// The time left until the next step and whom it reaches, or why nobody is told; null where nobody waits.
+export function nextStep(alert, store) {
   if (alert.state !== "open" || alert.opened_us === null) return null;
-  // Looked up anew each second: the plan may come after the alert, and duty changes hands.
+  // Looked up anew each second: the plan may come after the alert, duty changes hands, storms and silences come and go.
   return ticking(() => {
-    const tiers = policy?.tiers[alert.severity] ?? [];
-    if (tiers.length === 0) return "";
-    const open_s = (now_us() - alert.opened_us) / 1e6;
-    const coming = tiers.find((tier) => tier.after_s > open_s);
-    if (coming) return t("escalates", { span: span(coming.after_s - open_s), to: told(coming) });
-    const last = tiers.at(-1);
-    return t("tells_again", { span: span(policy.repeat_s - ((open_s - last.after_s) % policy.repeat_s)), to: told(last) });
+    const storm = store.stormOf(alert);
+    if (storm?.opened_us === null) return t("storm_taken");
+    if (storm) {
+      const step = stepWords(storm.opened_us, storm.severity);
+      return step && t("storm_step", { n: storm.ids.length, step });
+    }
+    const held_us = heldUntil_us(alert, store.silences);
+    return held_us ? t("held_until", { clock: clock(held_us) }) : stepWords(alert.opened_us, alert.severity);
   }, { class: "escalation" });
 }
 

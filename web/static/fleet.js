@@ -107,6 +107,12 @@ export class FleetMap {
     this.refresh();
   }
 
+  // Leaflet listens to the window, and would hold on to all of this.
+  destroy() {
+    this.#map?.remove();
+    this.#map = null;
+  }
+
   refresh() {
     if (!this.root.offsetParent) return;
     this.#showCounts();

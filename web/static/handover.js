@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { calmly, copy, h, ticking } from "./dom.js";
 import { t, term } from "./i18n.js";
+import { mentionWords } from "./mentions.js";
 import { ageOf, phoneLink, reason, severityBadge, severityWord, tags, TEST, who } from "./pieces.js";
 import { FINAL, UNTAKEN, compare } from "./store.js";
 import { age, clock, now_us } from "./time.js";
@@ -37,6 +38,7 @@ export class Handover {
     this.#store = store;
     this.#refresh = calmly(this.#body, () => this.#show());
     store.addEventListener("alerts", () => this.root.hidden || this.#refresh());
+    store.addEventListener("mentions", () => this.root.hidden || this.#refresh());
     for (const news of ["deliveries", "alerts"]) store.addEventListener(news, () => this.root.hidden || this.#ask());
   }
 
@@ -83,6 +85,7 @@ export class Handover {
       section("hand_untaken", untaken, "hand_untaken_none", "bad"),
       section("hand_escalated", escalated.map(({ alert }) => alert), "hand_escalated_none", "bad", escalated),
       section("hand_old", old, "hand_old_none", "warn"),
+      mentioned(this.#store.mentions),
       h("section", { class: "card" }, h("h2", {}, t("hand_owners", { n: taken.length })),
         owners.length ? owners.map(([owner, alerts]) => [h("h3", {}, `${owner} (${alerts.length})`), list(alerts)]) : h("p", { class: "muted" }, t("hand_owners_none"))),
       h("section", { class: "card" }, h("h2", {}, t("hand_closed", { n: closed.length })), closedTable(closed)));
@@ -92,8 +95,9 @@ export class Handover {
   #text() {
     const { untaken, taken, old, escalated, closed } = this.#sorted();
     const line = (alert) => `- ${alert.test ? `${TEST} ` : ""}${clock(alert.occurred_us)} ${severityWord(alert)} ${term("kind", alert.kind)} ${who(alert)} ${alert.rider?.phone ?? ""} ${alert.owner ?? ""}: ${reason(alert)}`;
+    const { mentions } = this.#store;
     const part = (key, alerts) => [t(key, { n: alerts.length }), ...alerts.slice(0, LISTED).map(line), ""];
-    return [`${t("handover")} ${clock(now_us())}`, "", ...part("hand_untaken", untaken), ...part("hand_escalated", escalated.map(({ alert }) => alert)), ...part("hand_old", old), ...part("hand_owners", taken), t("hand_closed", { n: closed.length })].join("\n");
+    return [`${t("handover")} ${clock(now_us())}`, "", ...part("hand_untaken", untaken), ...part("hand_escalated", escalated.map(({ alert }) => alert)), ...part("hand_old", old), ...part("hand_owners", taken), ...(mentions.length ? [t("hand_mentions", { n: mentions.length }), ...mentions.map((each) => `- ${mentionWords(each)}`), ""] : []), t("hand_closed", { n: closed.length })].join("\n");
   }
 }
 
@@ -111,6 +115,13 @@ function list(alerts, told = []) {
     told[i] && h("span", { class: "warn" }, t(told[i].people.length ? "told_at" : "told_tier", { tier: told[i].tier + 1, clock: clock(told[i].told_us), to: told[i].people.join(t("comma")) })),
     alert.owner && h("span", { class: "owner" }, alert.owner))),
   alerts.length > LISTED && h("li", { class: "muted" }, t("not_listed", { n: alerts.length - LISTED })));
+}
+
+// What colleagues have asked us in notes and we have not looked at; nothing where there is nothing.
+function mentioned(mentions) {
+  if (!mentions.length) return "";
+  return h("section", { class: "card warn", "data-part": "hand_mentions" }, h("h2", {}, t("hand_mentions", { n: mentions.length })),
+    h("ul", { class: "brief" }, mentions.map((each) => h("li", {}, h("a", { href: `#alert=${each.id}` }, mentionWords(each))))));
 }
 
 function closedTable(closed) {

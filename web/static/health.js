@@ -12,6 +12,7 @@ export class Health {
   #feed;
   #state = { state: "connecting", tries: 0 };
   #heard_us = null;
+  #opened_us = now_us();
 
   constructor(store, feed) {
     this.#store = store;
@@ -32,7 +33,7 @@ export class Health {
   }
 
   get lostFor_s() {
-    return this.live || this.#heard_us === null ? 0 : (now_us() - this.#heard_us) / 1e6;
+    return this.live ? 0 : (now_us() - (this.#heard_us ?? this.#opened_us)) / 1e6;
   }
 
   render() {
@@ -48,7 +49,7 @@ export class Health {
     this.root.replaceChildren(
       h("span", { class: "feed-state" }, h("i", { class: "dot" }), this.#feedWords()),
       // What is wrong comes first: on a narrow screen the end of the line is cut off.
-      failing.length ? fact("failing", failing.map((channel) => channel.name).join(t("comma")), "bad") : "",
+      failing.length ? fact("failing", failing.map(lastError).flatMap((part, i) => (i ? [t("comma"), part] : [part])), "bad") : "",
       sum("undelivered") > 0 ? fact("undelivered", String(sum("undelivered")), "bad") : "",
       fact("heard", ticking(() => t("ago", { span: span(this.#feed.heardAgo_s) })), "beat"),
       fact("last_alert", ticking(() => (this.#store.lastAlertAt_us ? t("ago", { span: age(this.#store.lastAlertAt_us) }) : t("none_yet"))), "wide"),
@@ -82,6 +83,12 @@ export class Health {
     node.append(h("span", { class: "name" }, t("workers")), " ", words);
     return node;
   }
+}
+
+// A failing channel with the last answer of its service, and how long ago that was.
+function lastError(channel) {
+  const ago = () => (channel.failed_us ? t("ago", { span: age(channel.failed_us) }) : "");
+  return h("span", { title: channel.sentence }, channel.name, " ", ticking(() => t("last_error", { code: channel.code, ago: ago() })));
 }
 
 function fact(key, value, extra) {

@@ -1,7 +1,7 @@
 // One helmet: how it is, what is wrong with its sensors, and keeping every sample of it for a while.
 
 import * as api from "./api.js";
-import { h, ticking, toast } from "./dom.js";
+import { h, save, ticking, toast } from "./dom.js";
 import { known, t, term } from "./i18n.js";
 import { dutyLevel, dutyNow, wearBasis, wearIsLow, wearPercent } from "./riding.js";
 import { forSupervisors, supervises } from "./role.js";
@@ -99,9 +99,7 @@ async function showObservation(box, name, may) {
 // Fetched rather than followed: a desk without a store answers with a sentence, not with a file.
 async function download(name) {
   try {
-    const url = URL.createObjectURL(await api.getSamples(name));
-    h("a", { href: url, download: `${name}.csv` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    save(await api.getSamples(name), `${name}.csv`);
   } catch (error) {
     toast(error.status === 404 ? t("samples_none") : error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
   }

@@ -1,13 +1,14 @@
 // Every alert that ever was, newest first: the filters are in the address, the desk does the searching.
 
 import * as api from "./api.js";
-import { h, toast } from "./dom.js";
+import { h, save, toast } from "./dom.js";
 import { t, term } from "./i18n.js";
 import { reason, severityBadge, tags, who } from "./pieces.js";
 import { supervises } from "./role.js";
 import { clock, delay } from "./time.js";
 
 const PAGE = 50;
+const EXPORT_PAGE = 200;
 
 // The filters: name in the address and in the API, and how it is asked for.
 const FIELDS = {
@@ -41,6 +42,7 @@ export class History {
   #rows = h("tbody", {});
   #note = h("p", { class: "muted", role: "status" });
   #csv = h("a", { class: "small csv", download: true });
+  #json = h("button", { type: "button", class: "small json", onclick: () => this.#export() });
   #store;
   #more = h("button", { type: "button", class: "more" });
   root = h("section", { class: "view history", id: "history", hidden: true });
@@ -64,6 +66,7 @@ export class History {
     this.root.setAttribute("aria-label", t("history"));
     this.#more.textContent = t("more");
     this.#csv.textContent = t("export_csv");
+    this.#json.textContent = t("export_json");
     this.#csv.href = api.csvUrl(query(wanted));
     this.#fill();
     const head = ["occurred", "severity", "rider", "state", "owner", "to_acknowledge", "why"].map((name) => h("th", { scope: "col", class: name === "to_acknowledge" ? "number" : null }, t(name)));
@@ -80,7 +83,7 @@ export class History {
     this.#form.replaceChildren(...Object.entries(FIELDS).map(([name, field]) => this.#field(name, field, this.#shown.wanted[name] ?? "")),
       h("button", { type: "button", class: "small", onclick: () => this.#go({}) }, t("clear")),
       h("button", { type: "button", class: "small", onclick: () => this.#load(null) }, t("reload")),
-      supervises(this.#store) ? this.#csv : h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only")), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
+      ...(supervises(this.#store) ? [this.#csv, this.#json] : [h("button", { type: "button", class: "small csv", disabled: true }, t("export_csv"), " ", t("supervisors_only"))]), h("label", { class: "small file" }, t("verify"), h("input", { type: "file", name: "pack", class: "unseen", accept: ".json,application/json", onchange: verify })));
   }
 
   // On a phone the filters are folded, until somebody wants them or some are set.
@@ -111,6 +114,23 @@ export class History {
     const option = (code, words) => h("option", { value: code, selected: code === value }, words);
     return h("label", {}, `${label} `, h("select", { name, onchange: change },
       option("", t("any")), field.codes.map((code) => option(code, term(field.group, code)))));
+  }
+
+  // All that the filters find as one JSON file: as the list has it, without telephone numbers, like the CSV.
+  async #export() {
+    this.#json.disabled = true;
+    try {
+      const alerts = [];
+      for (let before; before !== null;) {
+        const page = await api.listAlerts({ ...query(this.#shown.wanted), limit: EXPORT_PAGE, ...(before ? { before } : {}) });
+        alerts.push(...page.alerts.map(({ rider, ...alert }) => ({ ...alert, rider: rider && { ...rider, phone: undefined } })));
+        before = page.next;
+      }
+      save(new Blob([JSON.stringify({ alerts }, null, 1)], { type: "application/json" }), "alerts.json");
+    } catch (error) {
+      toast(error.status === 0 ? t("unreachable") : t("failed", { detail: error.message }), "bad");
+    }
+    this.#json.disabled = false;
   }
 
   async #load(before) {

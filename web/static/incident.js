@@ -21,6 +21,7 @@ export class Incident {
   #chart = null;
   #detail = null;
   #traceShown = null;
+  #lastHeard = null; // Where the helmet was last heard of, for an alert that has no place of its own.
   #asked = 0;
   #parts = {};
   id = null;
@@ -43,6 +44,7 @@ export class Incident {
     this.id = id;
     this.#detail = null;
     this.#traceShown = null;
+    this.#lastHeard = null;
     this.#map?.destroy();
     this.#map = null;
     this.root.replaceChildren();
@@ -93,7 +95,7 @@ export class Incident {
       times: h("div", { class: "times" }), impacts: h("div", { class: "impacts" }), facts: h("dl", { class: "facts" }),
       record: h("div", { class: "timeline" }), ledger: h("section", { class: "card ledger-card" }),
       checklist: new Checklist((text) => this.#actions.note(this.id, text), () => this.#actions.contact(this.id)),
-      nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (helpers) => this.#map?.showHelpers(helpers)),
+      nearby: new Nearby((helper, status) => this.#actions.help(this.id, helper, status), (found) => this.#showNearby(found)),
       evidence: h("details", { class: "card evidence" }),
       noteText: h("input", { type: "text", name: "note", maxlength: 500, autocomplete: "off", "aria-label": t("note"), placeholder: t("note") }),
       mention: this.#mention(),
@@ -154,14 +156,14 @@ export class Incident {
     p.why.replaceChildren(h("span", { lang: english() ? "en" : "zh-CN" }, reason(alert)),
       h("small", { lang: english() ? "zh-CN" : "en" }, english() ? alert.reason_zh : alert.reason_en));
     p.notes.replaceChildren(...notes(alert));
-    p.state.replaceChildren(...stateWords(alert));
+    p.state.replaceChildren(...stateWords(alert, this.#store));
     const state = alert.state === "acknowledged" && !this.#store.isMine(alert) ? "acknowledged others" : alert.state;
     for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").some((each) => state.split(" ").includes(each));
     p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
     p.impacts.replaceChildren(...impacts(alert.impacts_us));
     p.facts.replaceChildren(...facts(alert));
     p.checklist.show(alert);
-    this.#map.show(alert.position, alert.severity);
+    this.#showPlace(alert);
     if (!alert.timeline) return;
     p.record.replaceChildren(timeline(alert.timeline));
     p.ledger.replaceChildren(...ledger(alert.deliveries));
@@ -171,11 +173,23 @@ export class Incident {
     this.#showTrace(alert);
   }
 
+  #showPlace(alert) {
+    if (alert.position || !this.#lastHeard) this.#map.show(alert.position, alert.severity);
+    else this.#map.showLast(this.#lastHeard, alert.severity);
+  }
+
+  // What the desk knows of the surroundings: around the place of the alert, else around where its helmet was last heard of.
+  #showNearby({ position, helpers }) {
+    this.#lastHeard = position;
+    if (this.#detail) this.#showPlace({ ...this.#detail, ...this.#store.alerts.get(this.id) });
+    this.#map?.showHelpers(helpers);
+  }
+
   #showTrace(alert) {
-    const key = JSON.stringify([alert.trace?.t0_us, alert.trace?.acc.length, alert.impacts_us, document.documentElement.dataset.theme]);
+    const key = JSON.stringify([alert.trace?.t0_us, alert.trace?.acc.length, alert.impacts_us, alert.kind, alert.features, document.documentElement.dataset.theme]);
     if (key === this.#traceShown) return;
     this.#traceShown = key;
-    this.#chart.show(alert.trace, alert.impacts_us, alert.impacts_us[0] ?? alert.occurred_us);
+    this.#chart.show(alert);
   }
 
   // Made once and then shown or hidden: a button rebuilt between press and release loses the click.
@@ -198,11 +212,11 @@ function renew(node, key, make) {
   node.replaceChildren(...make());
 }
 
-function stateWords(alert) {
+function stateWords(alert, store) {
   return [
     h("span", { class: `state ${alert.state}` }, term("state", alert.state)),
     countdown(alert),
-    nextStep(alert),
+    nextStep(alert, store),
     alert.owner && h("span", { class: "owner" }, alert.owner),
     alert.resolution && h("span", {}, term("reason", alert.resolution.reason)),
     typeof alert.resolution?.dispatched === "boolean" && h("span", { class: "muted" }, t(alert.resolution.dispatched ? "dispatched_yes" : "dispatched_no")),
@@ -243,7 +257,7 @@ function impacts(times_us) {
 
 function pack(id) {
   const link = (format) => h("a", { href: api.packUrl(id, format), download: true, "data-pack": format }, format.toUpperCase());
-  return h("p", { class: "pack" }, `${t("pack")} `, link("pdf"), " · ", link("json"));
+  return h("p", { class: "pack" }, `${t("pack")} `, link("zip"), " · ", link("pdf"), " · ", link("json"));
 }
 
 function facts(alert) {

@@ -18,7 +18,7 @@ export class Nearby {
   #list = h("ul", { class: "helpers" });
   root = h("section", { class: "card nearby-card", id: "nearby", tabindex: -1 });
 
-  // `record(helper, status)` writes down; `onFound(helpers)` puts them on the map.
+  // `record(helper, status)` writes down; `onFound({position, helpers})` puts them on the map.
   constructor(record, onFound) {
     this.#record = record;
     this.#onFound = onFound;
@@ -32,13 +32,13 @@ export class Nearby {
     try {
       const { position, helpers } = await api.getNearby(id);
       if (asked !== this.#asked) return;
+      this.#onFound({ position, helpers });
       const words = position === null ? t("nearby_no_place") : helpers.length ? null : t("nearby_none");
       // A button that is rebuilt between press and release loses the click.
       const key = JSON.stringify([id, final, words, helpers.map((each) => [each.id, each.status, each.status_us, each.prompt, each.distance_m])]);
       if (key === this.#shown) return;
       this.#shown = key;
       this.#list.replaceChildren(...(words ? [h("li", { class: "muted" }, words)] : helpers.map((helper) => this.#row(helper, final))));
-      this.#onFound(helpers);
     } catch (error) {
       if (asked !== this.#asked) return;
       this.#list.replaceChildren(h("li", { class: "fault" }, error.status === 0 ? t("unreachable") : t("failed", { detail: error.message })));

@@ -84,8 +84,16 @@ export function tags(alert) {
   ];
 }
 
-export function placeShort(position) {
-  return position ? `${position.lat_deg.toFixed(4)}, ${position.lon_deg.toFixed(4)}` : t("no_place");
+const NEAR_M = 1000; // Farther away a place says little about where somebody lies.
+
+// The nearest place with a name where one is near, else coordinates; `known`: [{name, lat_deg, lon_deg}].
+export function placeShort(position, known) {
+  if (!position) return t("no_place");
+  const [lat, lon] = [position.lat_deg, position.lon_deg];
+  const east = Math.cos((lat * Math.PI) / 180);
+  const metres = (each) => 111_195 * Math.hypot(each.lat_deg - lat, (each.lon_deg - lon) * east);
+  const [nearest, m] = known.reduce((best, each) => (metres(each) < best[1] ? [each, metres(each)] : best), [null, NEAR_M]);
+  return nearest ? t("near", { name: nearest.name, m: Math.round(m / 10) * 10 }) : `${lat.toFixed(4)}, ${lon.toFixed(4)}`;
 }
 
 // A bar from 0 to 1 with an optional mark where the target lies; the number stands beside it.

@@ -1,10 +1,10 @@
 // Where an incident was: a map with a circle of accuracy, coordinates to copy, the age of the fix and its datum.
 
-import { copy, h } from "./dom.js";
+import { copy, h, ticking } from "./dom.js";
 import { toGcj02 } from "./gcj02.js";
 import { t, term } from "./i18n.js";
 import { makeMap, mapDatum, onMap } from "./map.js";
-import { fineSpan } from "./time.js";
+import { age, fineSpan, now_us } from "./time.js";
 
 const L = globalThis.L;
 
@@ -13,6 +13,7 @@ export class PlaceMap {
   #layer = null;
   #helpers = null;
   #shown = null;
+  #heard_us = 0;
   #box = h("div", { class: "map" });
   #words = h("p", { class: "place-words" });
   root = h("section", { class: "card place-card" }, this.#words, this.#box);
@@ -27,6 +28,21 @@ export class PlaceMap {
       this.#words.replaceChildren(h("strong", {}, t("no_place")));
       return;
     }
+    const fixed = h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: fineSpan(position.age_s) }));
+    this.#draw(position, severity, fixed);
+  }
+
+  // Shows where the helmet was last heard of, for want of a place of the alert: the age counts from now.
+  showLast(position, severity) {
+    this.#heard_us = now_us() - position.age_s * 1e6;
+    const key = JSON.stringify([position.lat_deg, position.lon_deg, severity]);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#draw(position, severity, ticking(() => t("last_place", { span: age(this.#heard_us) }), { class: "warn last-place" }), "4 4");
+  }
+
+  // `dashes` marks a place that is not the alert's own.
+  #draw(position, severity, fixed, dashes = null) {
     this.#box.hidden = false;
     const at = onMap(position.lat_deg, position.lon_deg);
     const coordinates = text([position.lat_deg, position.lon_deg]);
@@ -36,8 +52,8 @@ export class PlaceMap {
       h("button", { type: "button", class: "small", onclick: () => copy(coordinates, t("copied", { datum: "WGS-84" })) }, t("copy")), " ",
       chinese !== coordinates && h("button", { type: "button", class: "small", id: "copy-gcj02", title: chinese, onclick: () => copy(chinese, t("copied", { datum: "GCJ-02" })) }, t("copy_gcj02")),
       h("span", { class: "place-facts" },
+        fixed, " · ",
         h("span", {}, position.accuracy_m === null ? t("accuracy_none") : t("accuracy", { m: Math.round(position.accuracy_m) })), " · ",
-        h("span", { class: position.age_s > 30 ? "warn" : "" }, position.age_s === null ? t("fix_unknown") : t("fix_age", { span: fineSpan(position.age_s) })), " · ",
         h("span", { class: "muted" }, t(`datum.${mapDatum()}`))),
     );
     const first = this.#map === null;
@@ -48,7 +64,7 @@ export class PlaceMap {
     const ring = getComputedStyle(document.documentElement).getPropertyValue(`--s${severity}`).trim();
     this.#layer = L.layerGroup([
       ...(position.accuracy_m ? [L.circle(at, { radius: position.accuracy_m, color: ring, weight: 1, fillOpacity: 0.18 })] : []),
-      L.circleMarker(at, { radius: 7, color: "#fff", weight: 2, fillColor: ring, fillOpacity: 1 }),
+      L.circleMarker(at, { radius: dashes ? 9 : 7, color: dashes ? ring : "#fff", weight: dashes ? 3 : 2, dashArray: dashes, fillColor: ring, fillOpacity: dashes ? 0.25 : 1 }),
     ]).addTo(this.#map);
   }
 

@@ -6,10 +6,11 @@ import { both, t, term } from "./i18n.js";
 import { Narrow, fits as fitsOnly } from "./narrow.js";
 import { nextStep } from "./escalation.js";
 import { ageOf, placeShort, reason, severityBadge, stateLine, tags, who } from "./pieces.js";
+import { Saved } from "./saved.js";
 import { FINAL, UNTAKEN, group } from "./store.js";
 import { Told, toldSigns } from "./told.js";
 
-export const FILTERS = ["all", "now", "mine", "closed"];
+export const FILTERS = ["now", "mine", "all", "closed"]; // The first is what the page opens with.
 const CLOSED_SHOWN = 8;
 const SHOWN = 100; // Rows of a group; in a storm of thousands the rest comes when asked for.
 const GROUPS = ["group_now", "group_taken", "group_closed"];
@@ -26,6 +27,7 @@ export class Queue {
   #waiting = h("button", { type: "button", class: "waiting", hidden: true });
   #filters = h("nav", { class: "filters" });
   #narrow;
+  #saved;
   #told;
   #outside = h("p", { class: "outside muted" });
   #all = h("button", { type: "button", class: "small take-all", onclick: () => this.#takeAll() });
@@ -33,16 +35,17 @@ export class Queue {
   #pointer = false;
   #kept = false;
   #touchTimer = 0;
-  filter = "all";
+  filter = FILTERS[0];
   only = {};
   chosen = null;
 
-  // `actions`: open(id), acknowledge(id), acknowledgeMany({ids}, n), filter(name), narrow(only).
+  // `actions`: open(id), acknowledge(id), acknowledgeMany({ids}, n), filter(name), narrow(only), look({filter, only}).
   constructor(store, actions) {
     this.#store = store;
     this.#actions = actions;
     this.#narrow = new Narrow(store, (only) => actions.narrow(only));
-    this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#narrow.parts[1], this.#outside, this.#waiting), this.#body);
+    this.#saved = new Saved((view) => actions.look(view));
+    this.root = h("section", { class: "queue", id: "queue" }, h("div", { class: "queue-head" }, this.#filters, this.#narrow.parts[1], this.#saved.parts[1], this.#outside, this.#waiting), this.#body);
     this.#told = new Told(store, () => [...this.#rows.keys()].filter((id) => !FINAL.has(store.alerts.get(id)?.state)));
     this.#waiting.addEventListener("click", () => this.release());
     this.#body.addEventListener("pointerenter", (event) => this.#hold(event));
@@ -53,6 +56,7 @@ export class Queue {
       if (!this.#body.contains(event.relatedTarget) && !this.#pointer) this.arrange();
     });
     store.addEventListener("alerts", (event) => this.refresh(event.detail.ids === null));
+    store.addEventListener("aside", ({ detail }) => detail.includes("places") && this.#showPlaces());
     store.addEventListener("told", () => this.#showTold());
     this.render();
   }
@@ -69,8 +73,9 @@ export class Queue {
     this.#filters.replaceChildren(...FILTERS.map((name) => h("button", {
       type: "button", class: "filter", "data-filter": name, "aria-pressed": String(name === this.filter),
       onclick: () => this.#actions.filter(name),
-    }, t(`filter.${name}`), " ", h("span", { class: "count" }))), this.#narrow.parts[0]);
+    }, t(`filter.${name}`), " ", h("span", { class: "count" }))), this.#saved.parts[0], this.#narrow.parts[0]);
     this.#narrow.render(this.only);
+    this.#saved.render({ filter: this.filter, only: this.only });
     this.#rows.clear();
     this.#lists = GROUPS.map(() => h("ol", { class: "group" }));
     this.#headings = GROUPS.map(() => h("h2", { class: "group-head" }));
@@ -165,7 +170,7 @@ export class Queue {
     const store = this.#store;
     return {
       all: () => true,
-      now: (alert) => UNTAKEN.has(alert.state),
+      now: (alert) => UNTAKEN.has(alert.state) || (store.isMine(alert) && !FINAL.has(alert.state)),
       mine: (alert) => store.isMine(alert) && !FINAL.has(alert.state),
       closed: (alert) => FINAL.has(alert.state),
     }[filter];
@@ -199,22 +204,29 @@ export class Queue {
     const outside = everything.length === all.length ? 0 : everything.filter((alert) => UNTAKEN.has(alert.state) && !fitsOnly(alert, this.only)).length;
     this.#outside.hidden = Object.keys(this.only).length === 0;
     this.#outside.textContent = outside ? t("outside", { n: outside }) : "";
-    this.#all.hidden = numbers.now < MANY || !["all", "now"].includes(this.filter);
-    this.#all.textContent = t("take_all", { n: numbers.now });
+    const untaken = all.filter((alert) => UNTAKEN.has(alert.state)).length;
+    this.#all.hidden = untaken < MANY || !["all", "now"].includes(this.filter);
+    this.#all.textContent = t("take_all", { n: untaken });
     for (const button of this.#filters.querySelectorAll("[data-filter]")) {
       button.querySelector(".count").textContent = String(numbers[button.dataset.filter]);
     }
-    const sizes = [numbers.now, numbers.all - numbers.now - numbers.closed, numbers.closed];
+    const sizes = [untaken, numbers.all - untaken - numbers.closed, numbers.closed];
+    const whole = (i) => this.filter !== "mine" && !(this.filter === "now" && i === 1);
     this.#headings.forEach((heading, i) => {
       const empty = this.#lists[i].children.length === 0;
       heading.hidden = empty && !(i === 0 && ["all", "now"].includes(this.filter));
       heading.className = `group-head g${i}${empty ? " empty" : ""}`;
-      heading.textContent = empty ? t("empty_now") : `${t(GROUPS[i])}${this.filter === "mine" ? "" : ` (${sizes[i]})`}`;
+      heading.textContent = empty ? t("empty_now") : `${t(GROUPS[i])}${whole(i) ? ` (${sizes[i]})` : ""}`;
     });
     if (this.filter === "mine" || this.filter === "closed") {
       const empty = this.#lists.every((list) => list.children.length === 0);
       if (empty) Object.assign(this.#headings[2], { hidden: false, className: "group-head empty", textContent: t(`empty_${this.filter}`) });
     }
+  }
+
+  // What lies where is known later than the alerts are.
+  #showPlaces() {
+    for (const [id, row] of this.#rows) if (this.#store.alerts.has(id)) row.showPlace(this.#store.alerts.get(id));
   }
 
   #showTold() {
@@ -240,7 +252,7 @@ export class Queue {
   }
 
   #makeRow(id) {
-    const row = new Row(id, this.#actions);
+    const row = new Row(id, this.#actions, this.#store);
     this.#rows.set(id, row);
     return row;
   }
@@ -256,13 +268,16 @@ function place(list, nodes) {
 }
 
 class Row {
+  #store;
   #shown = null;
   #told = h("span", { class: "told-place" });
   #toldShown = "";
+  #place = h("span", { class: "place" });
   #open;
   #acknowledge;
 
-  constructor(id, actions) {
+  constructor(id, actions, store) {
+    this.#store = store;
     this.#open = h("button", { type: "button", class: "row-open", onclick: () => actions.open(id) });
     this.#acknowledge = h("button", {
       type: "button", class: "act primary acknowledge", onclick: () => actions.acknowledge(id),
@@ -278,14 +293,19 @@ class Row {
     this.node.className = `row s${alert.severity} ${UNTAKEN.has(alert.state) ? "untaken" : ""} ${FINAL.has(alert.state) ? "final" : ""}`;
     this.mark(chosen);
     this.#acknowledge.hidden = !UNTAKEN.has(alert.state);
+    this.showPlace(alert);
     this.#open.replaceChildren(
       h("span", { class: "line first" }, severityBadge(alert), h("span", { class: "kind" }, term("kind", alert.kind)),
         h("span", { class: "who" }, who(alert)), ageOf(alert.occurred_us)),
       h("span", { class: "why-line" }, h("span", { class: "line why" }, reason(alert)), this.#told),
-      h("span", { class: "line meta" }, stateLine(alert), nextStep(alert), alert.rider && h("span", { class: "helmet" }, alert.helmet),
+      h("span", { class: "line meta" }, stateLine(alert), nextStep(alert, this.#store), alert.rider && h("span", { class: "helmet" }, alert.helmet),
         h("span", { class: alert.worn === 1 ? "worn no" : "worn" }, term("worn", alert.worn)),
-        h("span", { class: "place" }, placeShort(alert.position)), tags(alert)),
+        this.#place, tags(alert)),
     );
+  }
+
+  showPlace({ position }) {
+    this.#place.textContent = placeShort(position, this.#store.places.known);
   }
 
   showTold(alert, told) {

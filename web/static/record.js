@@ -3,6 +3,7 @@
 import { stepOf } from "./checklist.js";
 import { h } from "./dom.js";
 import { english, known, t, term } from "./i18n.js";
+import { pointBars } from "./seen.js";
 import { clock } from "./time.js";
 
 const ACTORS = { detector: ["检测程序", "detector"], rider: ["骑手", "rider"], desk: ["报警台", "desk"] };
@@ -50,14 +51,14 @@ function number(name, value) {
 export function evidence(alert) {
   const features = alert.features || {};
   const points = alert.points || {};
-  const table = (group, heading, values, show) => h("table", {},
+  const table = (group, heading, values) => h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, heading), h("th", { scope: "col" }, t("value")))),
     h("tbody", {}, Object.entries(values).map(([name, value]) => h("tr", {},
-      h("th", { scope: "row" }, known(`${group}.${name}`) && `${t(`${group}.${name}`)} `, h("code", {}, name)), h("td", {}, show(name, value))))));
+      h("th", { scope: "row" }, known(`${group}.${name}`) && `${t(`${group}.${name}`)} `, h("code", {}, name)), h("td", {}, number(name, value))))));
   return [
     h("summary", {}, t("evidence"), h("span", { class: "muted" }, ` ${alert.detector || ""}`)),
     h("p", { class: "muted" }, t("honest")),
-    h("div", { class: "evidence-tables" }, table("point", t("points"), points, (_, value) => (value > 0 ? `+${value}` : String(value))), table("feature", t("feature"), features, number)),
+    h("div", { class: "evidence-tables" }, pointBars(points), table("feature", t("feature"), features)),
     h("p", { class: "muted" }, `${t("helmet")} ${alert.helmet} · boot ${alert.boot ?? "–"} · ${t("frame")} ${alert.frame_seq ?? "–"} · ${alert.id}`),
   ];
 }

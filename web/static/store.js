@@ -3,13 +3,15 @@
 export const UNTAKEN = new Set(["pending", "open"]);
 export const FINAL = new Set(["resolved", "cancelled"]);
 const GATHER_MS = 100; // A single alert shows at once; a thousand of them show ten times a second, not a thousand times.
+const MENTIONS = 20;
 const KEPT_FINAL_US = 12 * 3600 * 1e6;
 
 export function finalAt_us(alert) {
   return Math.max(alert.resolved_us ?? 0, alert.cancelled_us ?? 0);
 }
 
-// Unacknowledged first, then acknowledged, then final; within each the severest, then the one that waits longest.
+// Unacknowledged first, then acknowledged, then final; within each real ones before drills, then the severest, then the
+// one that waits longest.
 export function group(alert) {
   return UNTAKEN.has(alert.state) ? 0 : FINAL.has(alert.state) ? 2 : 1;
 }
@@ -17,7 +19,7 @@ export function group(alert) {
 export function compare(a, b) {
   if (group(a) !== group(b)) return group(a) - group(b);
   if (group(a) === 2) return finalAt_us(b) - finalAt_us(a) || (a.id < b.id ? -1 : 1);
-  return b.severity - a.severity || a.occurred_us - b.occurred_us || (a.id < b.id ? -1 : 1);
+  return a.test - b.test || b.severity - a.severity || a.occurred_us - b.occurred_us || (a.id < b.id ? -1 : 1);
 }
 
 export class Store extends EventTarget {
@@ -29,12 +31,15 @@ export class Store extends EventTarget {
   told = new Map(); // How the messages about an alert fare, by its id: {delivered, waiting, failed}.
   storms = []; // Many helmets that fell silent at once; each is one incident.
   silences = [];
-  places = { cities: [], stations: [] }; // Where riders belong to: [name], [{city, station}].
+  places = { cities: [], stations: [], known: [] }; // Where riders belong to: [name], [{city, station}]; what lies where: [{name, lat_deg, lon_deg}].
   people = [];
+  mentions = []; // Where our name stands in a note that we have not looked at yet: {id, by, who, note, test, at_us}.
+  mentionedUntil_us = 0;
   riding = null; // How long helmets were ridden today: {day, total, byHelmet}.
   duty = null; // Who has ridden without a rest, as the desk says it.
   me = null;
   lastAlertAt_us = null;
+  #stormOf = new Map(); // The storm that an alert belongs to, by its id.
   #sorted = null;
   #untaken = null;
   #fleetAt = 0;
@@ -43,13 +48,18 @@ export class Store extends EventTarget {
   #timer = 0;
 
   isMine(alert) {
-    return this.me !== null && alert.owner !== null && (alert.owner === this.me.name || alert.owner === this.me.display_name);
+    return this.me !== null && alert.owner !== null && alert.owner === this.me.display_name;
   }
 
   // All alerts in the order of the list; sorted once for each change, because a storm can leave ten thousand.
   sorted() {
     this.#sorted ??= [...this.alerts.values()].sort(compare);
     return this.#sorted;
+  }
+
+  // The storm that an alert belongs to, or undefined.
+  stormOf(alert) {
+    return this.#stormOf.get(alert.id);
   }
 
   // What nobody has, the most urgent first.
@@ -144,9 +154,26 @@ export class Store extends EventTarget {
     return [...new Set([...names, kept])].filter(Boolean);
   }
 
+  // The feed tells a new page what has just happened once more, so what is not newer than the last is known.
+  putMention(mention) {
+    if (mention.at_us <= this.mentionedUntil_us) return;
+    this.mentionedUntil_us = mention.at_us;
+    this.mentions = [...this.mentions, mention].slice(-MENTIONS);
+    this.#tell("mentions", null);
+  }
+
+  // We have opened an alert: what was said to us about it has been seen.
+  seen(id) {
+    const rest = this.mentions.filter((each) => each.id !== id);
+    if (rest.length === this.mentions.length) return;
+    this.mentions = rest;
+    this.#tell("mentions", null);
+  }
+
   // What is asked for now and then: storms, silences, places, people.
   putAside(news) {
     Object.assign(this, news);
+    if (news.storms) this.#stormOf = new Map(news.storms.flatMap((storm) => storm.ids.map((id) => [id, storm])));
     this.#tell("aside", Object.keys(news));
   }
 
