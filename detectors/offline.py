@@ -132,19 +132,18 @@ class _Part(NamedTuple):
 def _incident(versions: list[Detection]) -> Incident:
     def decided_s(stages: tuple[Stage, ...]) -> float | None:
         found = [v for v in versions if v.stage in stages]
-        return None if not found else _seen_s(found[0])
+        return None if not found else seen_s(found[0])
 
     last = versions[-1]
     withdrawn = last.stage in (Stage.CANCELLED, Stage.DOWNGRADED)
-    impacts_s = [(t - _T0_US) / 1e6 for t in last.impacts_us]
     return Incident(
-        t_s=impacts_s[0],
-        impacts_s=impacts_s,
+        t_s=impacts_s(last)[0],
+        impacts_s=impacts_s(last),
         alerted_at_s=decided_s((Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)),
         fast_at_s=decided_s((Stage.FAST,)),
         standard_at_s=decided_s((Stage.STANDARD,)),
         confirmed_at_s=decided_s((Stage.CONFIRMED,)),
-        cancelled_at_s=_seen_s(last) if withdrawn else None,
+        cancelled_at_s=seen_s(last) if withdrawn else None,
         kind=last.kind,
         severity=last.severity,
         quality=last.quality,
@@ -154,8 +153,13 @@ def _incident(versions: list[Detection]) -> Incident:
     )
 
 
-def _seen_s(detection: Detection) -> float:
-    """How far into the recording a decision has seen: its trace ends there."""
+def impacts_s(detection: Detection) -> list[float]:
+    """The impacts that one version of an `Incident` knows of, in seconds into its recording."""
+    return [(t - _T0_US) / 1e6 for t in detection.impacts_us]
+
+
+def seen_s(detection: Detection) -> float:
+    """How far into its recording, in seconds, one version of an `Incident` has seen: its trace ends there."""
     trace = detection.trace
     if trace is None:
         return float("nan")
