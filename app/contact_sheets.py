@@ -105,39 +105,35 @@ def _draw(axes: "mpl.axes.Axes", panel: Panel) -> None:
 def draw_curve(points: list[dict[str, Any]], path: Path) -> None:
     """Draws sensitivity against false alerts per hour, FAST and confirmed, for thresholds scaled together.
 
-    `points` are sums of `app.scoring.summarise` with the `strictness` they were made with. Where no false alert was
-    seen, an arrow stands at the upper end of the rate's 95 % interval: the rate is somewhere to the left of it.
+    `points` are sums of `app.scoring.summarise` with the `strictness` they were made with. Each has the 95 % interval of
+    its rate; where no false alert was seen, an arrow stands at its upper end: the rate is somewhere to the left of it.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for stage, colour in (("fast", "#d55e00"), ("confirmed", "#0072b2")):
-        drawn = [p for p in points if p["events"] and p["quiet_hours"]]
-        at = [(_rate(p[f"false_{stage}"]), p[stage]["share"]) for p in drawn]
-        axes.plot([x for x, _ in at], [y for _, y in at], "-", color=colour, label=stage)
-        names: dict[tuple[float, float], list[str]] = {}
-        for p, place in zip(drawn, at, strict=True):
+        axes.plot([], [], "o", color=colour, label=stage)
+        names: dict[tuple[float, int], list[dict[str, Any]]] = {}
+        for p in (p for p in points if p["events"] and p["quiet_hours"]):
+            x, y = _rate(p[f"false_{stage}"]), p[stage]["share"]
             seen = p[f"false_{stage}"]["count"] > 0
             axes.plot(
-                *place, marker="o" if seen else "$\\leftarrow$", color=colour, markersize=5 if seen else 12
+                x, y, color=colour, marker="o" if seen else "$\\leftarrow$", markersize=5 if seen else 12
             )
-            names.setdefault(place, []).append(f"×{p['strictness']:g}")
-        for place, alike in names.items():
-            axes.annotate(
-                textwrap.fill(" ".join(alike), 24),
-                place,
-                (8, -4),
-                textcoords="offset points",
-                fontsize=7,
-                va="top",
-            )
+            if seen:
+                axes.plot(p[f"false_{stage}"]["interval_95"], [y, y], "-", color=colour, linewidth=0.6)
+            names.setdefault((round(x, 9), round(20 * y)), []).append(p)
+        for (x, _), alike in names.items():
+            text = textwrap.fill(" ".join(f"×{p['strictness']:g}" for p in alike), 12)
+            above = max(p[stage]["share"] for p in alike)
+            axes.annotate(text, (x, above), (0, 7), textcoords="offset points", fontsize=7, ha="center")
     axes.set_xscale("log")
-    axes.set_ylim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.15)
     axes.axvline(_ALLOWED_PER_HOUR, color="grey", linestyle=":", label="1 in 10,000 hours")
     axes.set_xlabel("false alerts of the stage per hour (arrow: none seen, at its 95 % upper bound)")
     axes.set_ylabel("share of crashes")
     axes.set_title("All thresholds scaled together; ×1 is shipped", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="center left")
     figure.savefig(path, dpi=110)
 
 
