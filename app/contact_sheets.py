@@ -105,8 +105,8 @@ def _draw(axes: "mpl.axes.Axes", panel: Panel) -> None:
 def draw_curve(points: list[dict[str, Any]], path: Path) -> None:
     """Draws sensitivity against false alerts per hour, FAST and confirmed, for thresholds scaled together.
 
-    `points` are sums of `app.scoring.summarise` with the `strictness` they were made with. Each has the 95 % interval of
-    its rate; where no false alert was seen, an arrow stands at its upper end: the rate is somewhere to the left of it.
+    `points` are sums of `app.scoring.summarise` with the `strictness` they were made with. Each has the 95 % interval
+    of its rate; where no false alert was seen, an arrow stands at its upper end: the rate is somewhere to the left.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
