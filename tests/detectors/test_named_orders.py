@@ -193,7 +193,7 @@ def test_v36_four_kinds_of_part_in_one_push_decide_alike_on_one_crash_and_each_a
 
 
 def test_v39_a_bit_that_bounces_ten_times_a_second_opens_no_unworn_ride():
-    counts, fleet = to_counts(ride(180, np.random.default_rng(39))), Fleet()
+    counts, fleet = to_counts(ride(120, np.random.default_rng(39))), Fleet()
     for k in range(len(counts) // 10):
         bit = Worn.YES if k % 2 else Worn.NO
         f = frames([("SF-1", k, k * 10, counts[k * 10 : k * 10 + 10])], worn=int(bit), speed_mps=6.0)
