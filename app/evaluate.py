@@ -14,11 +14,12 @@ from app.contact_sheets import draw_curve, draw_sheets
 from app.scoring import STAGES, Scored, evaluate_recording, summarise
 from app.stratified import estimate, table
 from core.config import Detection
-from simulator.recordings import Recording, RecordingError, read
+from simulator.recordings import PULSE_LABEL, Recording, RecordingError, read
 
 _WIDTH = 120
 """Columns the table needs; a pipe has 80 and would cut names off."""
 _STRICTNESS = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+_TIMES = (*STAGES, "cancelled")
 _SCALED = ("gate_g", "strike_g", "strike_dv20_mps", "fall_violence_g", "hard_violence_g", "tilt_deg")
 
 
@@ -35,7 +36,7 @@ def _strict(factor: float) -> Detection:
 
 def _curve(
     recordings: list[Recording], worn: bool | None, speed_mps: float | None, progress: Progress
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     task = progress.add_task("sweep of all thresholds", total=len(_STRICTNESS) * len(recordings))
     points = []
     for factor in _STRICTNESS:
@@ -43,15 +44,7 @@ def _curve(
         for r in recordings:
             scored.append(evaluate_recording(r, worn, speed_mps, _strict(factor)))
             progress.advance(task)
-        total = summarise(scored)
-        share = total["confirmed"]["share"] if total["events"] else float("nan")
-        points.append(
-            {
-                "strictness": factor,
-                "sensitivity": share,
-                "per_hour": total["false_confirmed"]["per_hour"] or 0.0,
-            }
-        )
+        points.append({"strictness": factor, **summarise(scored)})
     return points
 
 
@@ -69,7 +62,7 @@ def _curve(
     "--plots",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="OUTDIR",
-    help="Draw each miss and false alarm there, and sensitivity against false alarms per hour.",
+    help="Draw each miss and false alert there, and sensitivity against false alerts per hour.",
 )
 @click.option(
     "--stratified",
@@ -92,9 +85,9 @@ def evaluate(
 ) -> None:
     """Measures the detector on folders of recordings (docs/recordings.md).
 
-    Recordings labelled fall, crash, crash_rides or head_impact hold something to find; all others are expected to
-    be quiet. With --stratified the figure rests on assumed rates of everything that is not a crash; they are
-    printed beside it.
+    Recordings labelled fall, crash or crash_rides hold something to find; all others are expected to be quiet. Those
+    labelled head_impact are pulses without gravity or a ride around them, and left out. With --stratified the figure
+    rests on assumed rates of everything that is not a crash; they are printed beside it.
     """
     if stratified is not None:
         _stratified(stratified, seed, as_json)
@@ -102,9 +95,15 @@ def evaluate(
     if not folders:
         raise click.UsageError("name a folder of recordings, or --stratified TRIALS")
     try:
-        recordings = [r for folder in folders for r in read(folder)]
+        every = [r for folder in folders for r in read(folder)]
     except RecordingError as error:
         raise click.ClickException(str(error)) from None
+    recordings = [r for r in every if r.label != PULSE_LABEL]
+    left_out = len(every) - len(recordings)
+    if left_out:
+        click.echo(
+            f"left out: {left_out} pulses without gravity, which bench.strikes splices into rides", err=True
+        )
     scored = _scored(recordings, {"yes": True, "no": False, "unknown": None}[worn], speed, plots)
     by_group = _by_group(scored)
     if as_json:
@@ -113,7 +112,8 @@ def evaluate(
             "speed_mps": speed,
             "total": summarise(scored),
             "groups": by_group,
-            "wrong": [_wrong(s) for s in scored if s.wrong],
+            "left_out": left_out,
+            "wrong": [_wrong(s) for s in scored if s.missed or s.false_alerts],
         }
         click.echo(json.dumps(result, ensure_ascii=False))
     else:
@@ -134,7 +134,7 @@ def _scored(
             progress.advance(task)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            draw_sheets([(s.recording, s.incidents) for s in scored if s.wrong], plots)
+            draw_sheets(scored, plots)
             draw_curve(_curve(recordings, worn, speed_mps, progress), plots / "sensitivity.png")
     return scored
 
@@ -151,6 +151,17 @@ def _wrong(s: Scored) -> dict[str, Any]:
     return {
         "recording": s.recording.name,
         "label": s.recording.label,
+        "missed": [
+            {"at_s": e.at_s, **{name: e.reached(name) for name in ("alerted", *STAGES)}} for e in s.missed
+        ],
+        "false": [
+            {
+                "at_s": round(i.t_s, 3),
+                **{name: getattr(i, f"{name}_at_s") for name in _TIMES},
+                "reason": i.reason,
+            }
+            for i in s.false_alerts
+        ],
         "reasons": [i.reason for i in s.incidents],
     }
 
@@ -189,7 +200,7 @@ def _table(groups: dict[str, dict[str, Any]]) -> Table:
                 for k in ("alerted", *STAGES)
             ]
         false = g["false_alerts"]
-        low, high = false["interval_95"] or (0.0, float("nan"))
-        rate = f"{false['count'] and false['per_hour']:.2g}\n{low:.2g}–{high:.2g}"
+        low, high = false["interval_95"] or (float("nan"), float("nan"))
+        rate = f"{false['per_hour']:.2g}\n{low:.2g}–{high:.2g}" if g["quiet_hours"] else "–"
         out.add_row(name, str(g["recordings"]), f"{g['hours']:.2f}", *shares, str(false["count"]), rate)
     return out

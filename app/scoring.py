@@ -1,19 +1,49 @@
 """Scores what the detector makes of recordings by events, with exact intervals."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf, isinf
 from typing import Any
 
 import numpy as np
 
 from app.intervals import clopper_pearson, poisson_rate
 from core.config import Detection
+from core.model import Stage
 from detectors import Incident, detect_recording
+from detectors.offline import impacts_s, seen_s
 from simulator.recordings import CRASH_LABELS, Recording
 
-_MATCH_S = 1.0
-_AFTER_S = 30.0
+BEFORE_S, WITHIN_S, FAST_WITHIN_S = 1.0, 10.0, 1.0
+"""What is said from so long before a crash to so long after it is about the crash; a FAST must come sooner."""
+AFTER_S = 30.0
 """Alerts so long after a known crash belong to its aftermath: somebody picks the vehicle up."""
 STAGES = ("fast", "standard", "confirmed")
+_ALERTS = (Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One crash, and after how many seconds it was reported; infinity where it was not, or not in time."""
+
+    at_s: float | None
+    """Its moment; None where neither the label names one nor an alert was given."""
+    named: bool
+    """Whether the recording names the moment; otherwise it is the first impact of the first alert."""
+    first_s: float = inf
+    """At whatever stage."""
+    fast_s: float = inf
+    standard_s: float = inf
+    confirmed_s: float = inf
+    stood: bool = False
+    """Whether the alert was confirmed, or not taken back."""
+
+    def reached(self, stage: str) -> bool:
+        """Whether it counts as found: `standard` only where no `fast` came before, `alerted` where it stood."""
+        if stage == "alerted":
+            return self.stood and self.first_s < inf
+        if stage == "standard":
+            return self.standard_s < inf and isinf(self.fast_s)
+        return float(getattr(self, f"{stage}_s")) < inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +52,21 @@ class Scored:
 
     recording: Recording
     incidents: list[Incident]
-    events: int
+    events: list[Event]
     """Crashes it holds."""
-    alerted: int
-    """Of these, reported at any stage, not counting what was taken back before it was confirmed."""
-    fast: int
-    """Reported by FAST, at 0.35 s after an impact."""
-    standard: int
-    """Reported by STANDARD, at 0.85 s, without a FAST."""
-    confirmed: int
     false_alerts: list[Incident]
-    latency_s: list[float]
-    """From the first impact to the first alert, one for each crash that was reported."""
-    confirm_latency_s: list[float] = field(default_factory=list)
+    quiet_s: float
+    """How much of it could give a false alert: all but what surrounds a crash; nothing where no moment is named."""
 
     @property
-    def wrong(self) -> bool:
-        """Whether somebody should look at it."""
-        return bool(self.false_alerts) or self.confirmed < self.events
+    def missed(self) -> list[Event]:
+        """Crashes that were not confirmed."""
+        return [e for e in self.events if not e.reached("confirmed")]
+
+
+def moments_s(r: Recording) -> list[float]:
+    """When its crashes happen, by `crash_s`, else by `t_peak_s` of its meta.csv; empty where neither says."""
+    return [float(x) for x in (r.meta.get("crash_s") or r.meta.get("t_peak_s") or "").split()]
 
 
 def evaluate_recording(
@@ -47,8 +74,9 @@ def evaluate_recording(
 ) -> Scored:
     """Detects and scores one recording.
 
-    Where `crash_s` in its meta.csv names the moments (seconds, separated by blanks), each is an event; otherwise a
-    recording with a positive label is one event. Any alert that belongs to no event is false.
+    Each moment of a recording with a positive label is an event. What is said from 1 s before it to 10 s after it, of
+    an impact in that time, is about it; an alert that is about no event, and in no event's aftermath, is false. A
+    recording of a crash that names no moment is one event, any alert is about it and none is false.
     """
     incidents = detect_recording(
         r.acc_g,
@@ -60,86 +88,102 @@ def evaluate_recording(
         t_s=r.t_s,
         params=params,
     )
+    return score(r, incidents)
+
+
+def score(r: Recording, incidents: list[Incident]) -> Scored:
+    """Matches what was reported with what a recording holds."""
     if r.label not in CRASH_LABELS:
-        return Scored(r, incidents, 0, 0, 0, 0, 0, incidents, [])
-    crashes_s = [float(x) for x in r.meta.get("crash_s", "").split()]
-    if not crashes_s:
-        return _score(r, [incidents], [])
-    matched = [[i for i in incidents if _near(i, t_s)] for t_s in crashes_s]
-    hits = {id(i) for found in matched for i in found}
+        return Scored(r, incidents, [], incidents, r.duration_s)
+    moments = moments_s(r)
+    if not moments:
+        first = min((i.t_s for i in incidents), default=None)
+        return Scored(r, incidents, [_event(first, incidents, named=False)], [], 0.0)
+    events = [_event(t, incidents, named=True) for t in moments]
     false = [
         i
         for i in incidents
-        if id(i) not in hits and not any(0 <= i.t_s - t_s <= _AFTER_S for t_s in crashes_s)
+        if not any(_words(i, t) for t in moments) and not any(0 <= i.t_s - t <= AFTER_S for t in moments)
     ]
-    return _score(r, matched, false)
+    # Every moment of the recording by itself, at the precision that counts: tenths of a second.
+    grid = np.arange(0, r.duration_s, 0.1)
+    near = np.any([(grid >= t - BEFORE_S) & (grid <= t + AFTER_S) for t in moments], axis=0)
+    return Scored(r, incidents, events, false, float(0.1 * np.count_nonzero(~near)))
 
 
-def _near(incident: Incident, t_s: float) -> bool:
-    return any(abs(impact_s - t_s) <= _MATCH_S for impact_s in incident.impacts_s)
+def _words(incident: Incident, t: float) -> list[tuple[float, Stage]]:
+    """What an incident said about a crash at `t`: seconds after it, and the stage; nothing but alerts."""
+    near = [v for v in incident.versions if any(-BEFORE_S <= x - t <= WITHIN_S for x in impacts_s(v))]
+    said = [(seen_s(v) - t, v.stage) for v in near if v.stage in _ALERTS]
+    return [(s, stage) for s, stage in said if -BEFORE_S <= s <= WITHIN_S]
 
 
-def _score(r: Recording, matched: list[list[Incident]], false: list[Incident]) -> Scored:
-    stood = [
-        [i for i in found if i.confirmed_at_s is not None or i.cancelled_at_s is None] for found in matched
-    ]
-    return Scored(
-        recording=r,
-        incidents=list({id(i): i for found in matched for i in found}.values()) + false,
-        events=len(matched),
-        alerted=sum(bool(found) for found in stood),
-        fast=sum(_reached(found, "fast_at_s") for found in matched),
-        standard=sum(
-            _reached(found, "standard_at_s") and not _reached(found, "fast_at_s") for found in matched
-        ),
-        confirmed=sum(_reached(found, "confirmed_at_s") for found in matched),
-        false_alerts=false,
-        latency_s=[_first_s(found) for found in matched if found],
-        confirm_latency_s=[
-            min(i.confirmed_at_s - i.t_s for i in found if i.confirmed_at_s is not None)
-            for found in matched
-            if any(i.confirmed_at_s is not None for i in found)
-        ],
+def _event(t: float | None, incidents: list[Incident], *, named: bool) -> Event:
+    if t is None:
+        return Event(None, named)
+    if named:
+        told = [(i, _words(i, t)) for i in incidents]
+    else:
+        told = [(i, [(seen_s(v) - t, v.stage) for v in i.versions if v.stage in _ALERTS]) for i in incidents]
+    words = [word for _, said in told for word in said]
+
+    def first(*stages: Stage, within_s: float = inf) -> float:
+        return min((s for s, stage in words if stage in stages and s <= within_s), default=inf)
+
+    # An incident that was confirmed before, by an earlier crash, is not FAST again.
+    return Event(
+        t,
+        named,
+        first(*_ALERTS),
+        first(Stage.FAST, Stage.CONFIRMED, within_s=FAST_WITHIN_S),
+        first(Stage.STANDARD),
+        first(Stage.CONFIRMED),
+        any(said and (i.confirmed_at_s is not None or i.cancelled_at_s is None) for i, said in told),
     )
 
 
-def _reached(found: list[Incident], stage: str) -> bool:
-    return any(getattr(i, stage) is not None for i in found)
-
-
-def _first_s(found: list[Incident]) -> float:
-    return min(i.alerted_at_s - i.t_s for i in found if i.alerted_at_s is not None)
-
-
 def summarise(scored: list[Scored]) -> dict[str, Any]:
-    """Counts, shares and rates of a list of recordings with 95 % intervals."""
-    events = sum(s.events for s in scored)
+    """Counts, shares, times and rates of a list of recordings with 95 % intervals.
+
+    Times are of all crashes, the missed ones included: a percentile that falls among those is None.
+    """
+    events = [e for s in scored for e in s.events]
     hours = sum(s.recording.duration_s for s in scored) / 3600
-    quiet_hours = sum(s.recording.duration_s for s in scored if not s.events) / 3600
+    quiet_hours = sum(s.quiet_s for s in scored) / 3600
     alerts = [i for s in scored for i in s.false_alerts]
-    out: dict[str, Any] = {"recordings": len(scored), "hours": round(hours, 3), "events": events}
+    out: dict[str, Any] = {
+        "recordings": len(scored),
+        "hours": round(hours, 3),
+        "quiet_hours": round(quiet_hours, 3),
+        "events": len(events),
+    }
     if events:
+        out["without_moment"] = sum(not e.named for e in events)
         for name in ("alerted", *STAGES):
-            hits = sum(getattr(s, name) for s in scored)
+            hits = sum(e.reached(name) for e in events)
             out[name] = {
                 "hits": hits,
-                "share": hits / events,
-                "interval_95": clopper_pearson(hits, events),
+                "share": hits / len(events),
+                "interval_95": clopper_pearson(hits, len(events)),
             }
-        for name in ("latency_s", "confirm_latency_s"):
-            values = [v for s in scored for v in getattr(s, name)]
-            out[name] = (
-                {f"p{q}": round(float(np.percentile(values, q)), 3) for q in (50, 95)} if values else None
-            )
+        out["latency_s"] = _percentiles([e.first_s for e in events])
+        out["confirm_latency_s"] = _percentiles([e.confirmed_s for e in events])
     for name, count in (
         ("false_alerts", len(alerts)),
-        *((f"false_{stage}", sum(_reached([i], f"{stage}_at_s") for i in alerts)) for stage in STAGES),
+        *(
+            (f"false_{stage}", sum(getattr(i, f"{stage}_at_s") is not None for i in alerts))
+            for stage in STAGES
+        ),
     ):
-        # Recordings of crashes alone still say how often they alert besides; no time at all says nothing.
-        exposure = quiet_hours or hours
         out[name] = {
             "count": count,
-            "per_hour": count / exposure if exposure else None,
-            "interval_95": poisson_rate(count, exposure) if exposure else None,
+            "per_hour": count / quiet_hours if quiet_hours else None,
+            "interval_95": poisson_rate(count, quiet_hours) if quiet_hours else None,
         }
     return out
+
+
+def _percentiles(times_s: list[float]) -> dict[str, float | None]:
+    """The smallest time within which so many percent were reported; None where fewer ever were."""
+    values = {f"p{q}": float(np.percentile(times_s, q, method="inverted_cdf")) for q in (50, 95, 99)}
+    return {name: None if isinf(value) else round(value, 3) for name, value in values.items()}

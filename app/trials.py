@@ -21,6 +21,10 @@ _SETTLE_S = 2.0
 """After an impact the motion itself is all there is; then everyday life goes on, or the helmet lies."""
 
 Situation = Literal["ride", "walk", "stand", "park"]
+Bit = Literal["steady", "flickers", "goes off"]
+"""What the wear bit does in a trial: says `worn` throughout, but for a frame in twenty, or "worn" until about the
+impact and then "not worn"."""
+_FLICKER, _OFF_WITHIN = 0.05, 2
 MakeMotion = Callable[[np.random.Generator, float, Vehicle], Motion]
 
 
@@ -30,6 +34,18 @@ class Said:
 
     worn: Worn
     speed_known: bool
+    bit: Bit = "steady"
+
+    def bits(self, frames: int, many: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """(frames, many) what the wear bit says in each frame of a second of each helmet."""
+        out = np.full((frames, many), self.worn, np.uint8)
+        if self.bit == "flickers":
+            other = Worn.NO if self.worn == Worn.YES else Worn.YES
+            out[rng.random(out.shape) < _FLICKER] = other
+        elif self.bit == "goes off":
+            last = rng.integers(round(BEFORE_S) - _OFF_WITHIN, round(BEFORE_S) + _OFF_WITHIN + 1, many)
+            out[:] = np.where(np.arange(frames)[:, None] <= last, Worn.YES, Worn.NO)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +124,13 @@ def run(clips: Clips, said: Said, params: Params | None = None) -> list[list[Det
     many, length = clips.acc.shape[:2]
     out: list[list[Detection]] = [[] for _ in range(many)]
     tracks = np.arange(many)
+    worn = said.bits(
+        -(-length // part.rate_hz), many, np.random.default_rng(int(clips.acc[:, 0].sum()) % 2**32)
+    )
     for seq, first in enumerate(range(0, length, part.rate_hz)):
         acc = clips.acc[:, first : first + part.rate_hz]
         speed = clips.speed_mps[:, first] if said.speed_known else np.full(many, np.nan)
-        frames = _frames(acc, seq, first, part, said.worn, speed)
+        frames = _frames(acc, seq, first, part, worn[seq], speed)
         now_us = int(frames.received_us[0])
         for d in fleet.push(frames, tracks, np.full(many, first), now_us):
             out[int(d.helmet)].append(d)
@@ -125,7 +144,7 @@ def _frames(
     seq: int,
     first: int,
     part: Part,
-    worn: Worn,
+    worn: npt.NDArray[np.uint8],
     speed: npt.NDArray[np.float64],
 ) -> Frames:
     many, length = acc.shape[:2]

@@ -1,6 +1,7 @@
 """A whole recording through the fleet's own code: for evaluation, tests and replays."""
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from core.config import Detection as Params
 from core.model import Detection, Frames, Kind, Stage, Worn
 from detectors.fleet import Fleet
+from detectors.recording import samples
 
 _STEP_S = 1.0
 _T0_US = 1_700_000_000_000_000
@@ -53,37 +55,35 @@ def detect_recording(
 ) -> list[Incident]:
     """Detects crashes in (n, 3) g at `fs_hz`, frame by frame as a helmet would send them.
 
-    `worn` None is unknown; `speed_mps` is a number, one per sample, or None. With `t_s`, seconds per sample, an
-    irregular recording is interpolated to `fs_hz` first. `chunks` gives the lengths of the frames in samples,
-    repeated until the recording ends; by default each is one second. `gyro_rad_s` (n, 3) decides no impact: it adds
-    the largest angular rate, BrIC and, from 1 kHz on, DAMAGE to the features, and helps to tell whether it is worn.
+    `worn` None is unknown; `speed_mps` is a number, one per sample (NaN where unknown), or None. What is not finite in
+    `acc_g` was not measured: the sample is missing, as one that a helmet never sent; what exceeds `full_scale_g` is
+    clipped to it. With `t_s`, seconds per sample, an irregular recording is laid on an even grid at `fs_hz` first;
+    where three or more are missing it has a hole. `chunks` gives the lengths of the frames in samples,
+    repeated until the recording ends; by default each is one second, and none is longer than two. `gyro_rad_s` (n, 3)
+    decides no impact: it adds the largest angular rate, BrIC and, from 1 kHz on, DAMAGE to the features, and helps to
+    tell whether it is worn. Raises `ValueError` where an argument cannot be what it should be.
     """
-    acc = np.asarray(acc_g, dtype=np.float64)
-    speed = None if speed_mps is None else np.broadcast_to(np.asarray(speed_mps, float), len(acc))
-    gyro = None if gyro_rad_s is None else np.asarray(gyro_rad_s, dtype=np.float64)
-    if t_s is not None:
-        t = np.asarray(t_s, dtype=np.float64)
-        grid = np.arange(t[0], t[-1], 1 / fs_hz)
-        acc = _interpolate(grid, t, acc)
-        gyro = None if gyro is None else _interpolate(grid, t, gyro)
-        speed = None if speed is None else np.interp(grid, t, speed)
-    scale = full_scale_g / _COUNTS
-    counts = np.clip(np.round(acc / scale), -32768, 32767).astype(np.int16)
-    rates, rate_scale = _rates(gyro)
+    if not (worn is None or isinstance(worn, bool | np.bool_)):
+        raise ValueError(f"worn is {worn!r}, not True, False or None")
+    if not 0 < full_scale_g < np.inf:
+        raise ValueError(f"full_scale_g is {full_scale_g}, not a range in g")
+    if chunks is not None and (not chunks or min(chunks) < 1):
+        raise ValueError(f"chunks is {chunks}, not a list of lengths of one sample or more")
+    s = samples(acc_g, fs_hz, gyro_rad_s, speed_mps, t_s)
+    part = _Part(round(1e9 / fs_hz), full_scale_g, full_scale_g / _COUNTS)
+    rates, rate_scale = _rates(s.gyro_rad_s)
+    wear = Worn.UNKNOWN if worn is None else Worn.YES if worn else Worn.NO
     fleet = Fleet(params)
     detections: list[Detection] = []
-    start, step = 0, 0
-    lengths = chunks or [max(1, round(_STEP_S * fs_hz))]
-    while start < len(counts):
-        stop = min(start + lengths[step % len(lengths)], len(counts))
-        part = slice(start, stop)
-        frames = _frame(counts[part], fs_hz, full_scale_g, scale, step, start, worn, speed)
+    for seq, piece in enumerate(s.frames(chunks or [max(1, round(_STEP_S * fs_hz))])):
+        frames = part.frame(s.acc_g[piece], seq, piece.start, wear, s.speed_at(piece.start))
         if rates is not None:
             turned = np.array([rate_scale], np.float32)
-            frames = replace(frames, gyro=rates[None, part], rad_s_per_count=turned)
+            frames = replace(frames, gyro=rates[None, piece], rad_s_per_count=turned)
+        # A hole is a helmet that falls silent: what is open is decided with what has come.
+        detections += fleet.advance(int(frames.t0_us[0]))
         now_us = int(frames.received_us[0])
-        detections += fleet.push(frames, np.zeros(1, np.int64), np.array([start], np.int64), now_us)
-        start, step = stop, step + 1
+        detections += fleet.push(frames, np.zeros(1, np.int64), np.array([piece.start], np.int64), now_us)
     detections += fleet.forget(0)
     by_id: dict[str, list[Detection]] = {}
     for detection in detections:
@@ -97,61 +97,53 @@ def _rates(gyro_rad_s: npt.NDArray[np.float64] | None) -> tuple[npt.NDArray[np.i
     """Angular rate as counts, and rad/s per count; a part of ±2000 °/s at its rail stays at the rail."""
     if gyro_rad_s is None:
         return None, 0.0
-    gyro_rad_s = np.nan_to_num(gyro_rad_s)
     largest = float(np.abs(gyro_rad_s).max(initial=0.0))
     scale = _GYRO_RAD_S / _COUNTS if largest <= _GYRO_RAD_S else largest / 32_000
     return np.round(gyro_rad_s / scale).astype(np.int16), scale
 
 
-def _interpolate(
-    grid: npt.NDArray[np.float64], t: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    return np.stack([np.interp(grid, t, x[:, axis]) for axis in range(3)], axis=1)
+class _Part(NamedTuple):
+    """The accelerometer that a recording is taken to come from."""
 
+    period_ns: int
+    full_scale_g: float
+    g_per_count: float
 
-def _frame(
-    counts: npt.NDArray[np.int16],
-    fs_hz: float,
-    full_scale_g: float,
-    scale: float,
-    seq: int,
-    start: int,
-    worn: bool | None,
-    speed: npt.NDArray[np.float64] | None,
-) -> Frames:
-    period_ns = round(1e9 / fs_hz)
-    t0_us = _T0_US + start * period_ns // 1000
-    wear = Worn.UNKNOWN if worn is None else Worn.YES if worn else Worn.NO
-    return Frames.of(
-        ["recording"],
-        counts[None],
-        seq=seq,
-        t0_us=t0_us,
-        received_us=t0_us + len(counts) * period_ns // 1000,
-        period_ns=period_ns,
-        full_scale_g=full_scale_g,
-        g_per_count=scale,
-        worn=wear,
-        speed_mps=np.nan if speed is None else speed[start],
-    )
+    def frame(
+        self, acc_g: npt.NDArray[np.float64], seq: int, start: int, worn: Worn, speed_mps: float
+    ) -> Frames:
+        """(n, 3) finite samples, the first of them number `start`."""
+        t0_us = _T0_US + start * self.period_ns // 1000
+        counts = np.clip(np.round(acc_g / self.g_per_count), -32768, 32767).astype(np.int16)
+        return Frames.of(
+            ["recording"],
+            counts[None],
+            seq=seq,
+            t0_us=t0_us,
+            received_us=t0_us + len(counts) * self.period_ns // 1000,
+            period_ns=self.period_ns,
+            full_scale_g=self.full_scale_g,
+            g_per_count=self.g_per_count,
+            worn=worn,
+            speed_mps=speed_mps,
+        )
 
 
 def _incident(versions: list[Detection]) -> Incident:
     def decided_s(stages: tuple[Stage, ...]) -> float | None:
         found = [v for v in versions if v.stage in stages]
-        return None if not found else _seen_s(found[0])
+        return None if not found else seen_s(found[0])
 
     last = versions[-1]
     withdrawn = last.stage in (Stage.CANCELLED, Stage.DOWNGRADED)
-    impacts_s = [(t - _T0_US) / 1e6 for t in last.impacts_us]
     return Incident(
-        t_s=impacts_s[0],
-        impacts_s=impacts_s,
+        t_s=impacts_s(last)[0],
+        impacts_s=impacts_s(last),
         alerted_at_s=decided_s((Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)),
         fast_at_s=decided_s((Stage.FAST,)),
         standard_at_s=decided_s((Stage.STANDARD,)),
         confirmed_at_s=decided_s((Stage.CONFIRMED,)),
-        cancelled_at_s=_seen_s(last) if withdrawn else None,
+        cancelled_at_s=seen_s(last) if withdrawn else None,
         kind=last.kind,
         severity=last.severity,
         quality=last.quality,
@@ -161,8 +153,13 @@ def _incident(versions: list[Detection]) -> Incident:
     )
 
 
-def _seen_s(detection: Detection) -> float:
-    """How far into the recording a decision has seen: its trace ends there."""
+def impacts_s(detection: Detection) -> list[float]:
+    """The impacts that one version of an `Incident` knows of, in seconds into its recording."""
+    return [(t - _T0_US) / 1e6 for t in detection.impacts_us]
+
+
+def seen_s(detection: Detection) -> float:
+    """How far into its recording, in seconds, one version of an `Incident` has seen: its trace ends there."""
     trace = detection.trace
     if trace is None:
         return float("nan")
