@@ -17,6 +17,9 @@ CONNECT_FAILURES = Counter(
 BROKER_DROPPED = Counter(
     "helmetwatch_broker_dropped_messages", "Messages the broker says it dropped, for any of its clients"
 )
+PROMPTS_DROPPED = Counter(
+    "helmetwatch_prompts_dropped", "Prompts to helmets given up: the broker took them too slowly"
+)
 HEARTBEATS = Counter("helmetwatch_heartbeats", "Signs of life sent to the outside", ["outcome"])
 
 FRAMES = Counter("helmetwatch_frames", "Motion frames placed in their helmet's time", ["how"])

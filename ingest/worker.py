@@ -16,6 +16,7 @@ from core.clock import Clock
 from core.config import Config
 from core.model import Prompt, WorkerReport
 from ingest import codec
+from ingest.client_id import claim
 from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
@@ -54,6 +55,7 @@ class Worker:
     def __init__(self, config: Config, clock: Clock, token: str) -> None:
         self._config = config
         self._clock = clock
+        self._name = claim(config.ingest)
         path = Path(config.ingest.journal.path)
         self._journal = Journal(path, config.ingest.journal.raw_s, config.ingest.journal.max_mb)
         self._pipeline = Pipeline(config)
@@ -89,13 +91,18 @@ class Worker:
 
     def ready(self) -> str:
         """Empty where the worker does its work, else a sentence saying what keeps it from it."""
+        if dead := self._dead():
+            return f"the thread {dead} has ended"
         if not self._subscriber.connected.is_set():
             return "not connected to the broker"
         if time.monotonic() - self.turned_s > 5:
             return "the loop has not turned for 5 s"
-        if not (self._desk.alive() and self._telemetry.alive()):
-            return "a relay has ended"
         return ""
+
+    def _dead(self) -> str:
+        """The name of a thread that has ended, if any."""
+        parts = {"broker": self._subscriber, "desk-relay": self._desk, "store-relay": self._telemetry}
+        return next((name for name, part in parts.items() if not part.alive()), "")
 
     def run(self, stop: threading.Event) -> int:
         """Works until `stop` is set or going on is pointless."""
@@ -250,6 +257,7 @@ class Worker:
             part.join(max(0.0, deadline - time.monotonic()))
         self._commit(Tick(self._clock.now_us(), learned=self._pipeline.learned()), never)
         self._journal.close()
+        self._name.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0
 
