@@ -260,7 +260,7 @@ class Subscriber:
             # A persistent session keeps subscriptions that the configuration no longer has.
             unwanted = sorted(set(topic_filters("all")) - set(self._filters))
             client.unsubscribe(unwanted)
-        _, self._subscribing = client.subscribe([(name, 1) for name in self._filters])
+        self._subscribing = client.subscribe([(name, 1) for name in self._filters])[1]
         if self._settings.watch_drops:
             # Where the broker says it; a refusal of this one means nothing.
             client.subscribe(broker_drops.TOPIC, 0)

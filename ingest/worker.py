@@ -101,8 +101,12 @@ class Worker:
 
     def _dead(self) -> str:
         """The name of a thread that has ended, if any."""
-        parts = {"broker": self._subscriber, "desk-relay": self._desk, "store-relay": self._telemetry}
-        return next((name for name, part in parts.items() if not part.alive()), "")
+        alive = {
+            "broker": self._subscriber.alive,
+            "desk-relay": self._desk.alive,
+            "store-relay": self._telemetry.alive,
+        }
+        return next((name for name, is_alive in alive.items() if not is_alive()), "")
 
     def run(self, stop: threading.Event) -> int:
         """Works until `stop` is set or going on is pointless."""
