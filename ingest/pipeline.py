@@ -142,7 +142,7 @@ class Pipeline:
             motion.append(message)
             return
         elif parsed[1] == "event":
-            value = codec.decode_event(message, parsed[0])
+            value = codec.decode_event(message, parsed[0], future_s=self._config.future_s)
         elif parsed[1] == "status" and not message.payload:
             return  # a retained status that someone cleared
         elif parsed[1] == "status":
