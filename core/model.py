@@ -183,6 +183,8 @@ class Reason(StrEnum):
     VALUE = "value"
     JSON = "json"
     FUTURE = "future"
+    ERROR = "error"
+    """A fault of ours: it made the worker raise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ import structlog
 from core import metrics
 from core.clock import Clock
 from core.config import Config
-from core.model import Prompt, WorkerReport
+from core.model import Prompt, Reason, Rejected, WorkerReport
 from ingest import codec
-from ingest.client_id import claim
+from ingest.codec import Message
+from ingest.culprits import Culprit, log_raised, work_through
 from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
@@ -55,7 +56,6 @@ class Worker:
     def __init__(self, config: Config, clock: Clock, token: str) -> None:
         self._config = config
         self._clock = clock
-        self._name = claim(config.ingest)
         path = Path(config.ingest.journal.path)
         self._journal = Journal(path, config.ingest.journal.raw_s, config.ingest.journal.max_mb)
         self._pipeline = Pipeline(config)
@@ -130,22 +130,72 @@ class Worker:
         deliveries = self._subscriber.inbox.take(_DRAIN_MAX)
         metrics.QUEUE.set(self._subscriber.inbox.qsize())
         self._count_network_cpu()
-        tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
-        with stage("telemetry"):
-            samples = self._samples(tick)
-            if samples is not None:
-                tick.telemetry.append(as_telemetry(samples))
-        if not self._commit(tick, stop):
+        messages = [d.message for d in deliveries]
+        try:
+            prompts = self._work(messages, stop)
+        except JournalError:
+            raise
+        except Exception as error:
+            prompts = self._sift(messages, error, stop)
+        if prompts is None:
             return 0
         with stage("acknowledge"):
             self._subscriber.acknowledge(deliveries)
             self._tell(prompts)
+        self._rate.add(len(deliveries))
+        return len(deliveries)
+
+    def _work(self, messages: list[Message], stop: threading.Event) -> list[tuple[str, Prompt]] | None:
+        """Makes durable what messages say, and gives what to tell helmets; None where a stop came before the disk."""
+        tick, prompts = self._pipeline.process(messages, self._clock.now_us())
+        with stage("telemetry"):
+            samples = self._samples(tick)
+            if samples is not None:
+                tick.telemetry.append(samples)
+        if not self._commit(tick, stop):
+            return None
         if tick.detections or tick.events or tick.released:
             self._desk.wake()
         if tick.telemetry:
             self._telemetry.wake(sum(map(len, tick.telemetry)))
-        self._rate.add(len(deliveries))
-        return len(deliveries)
+        return prompts
+
+    def _sift(
+        self, messages: list[Message], error: Exception, stop: threading.Event
+    ) -> list[tuple[str, Prompt]] | None:
+        """Works through messages of which some made us raise; these alone are set aside, with a reason.
+
+        Raises what was raised where no message is the cause.
+        """
+        log_raised("worker.raised", error, messages=len(messages))
+        self._begin_anew()
+        prompts = self._work([], stop)
+        for told in work_through(messages, lambda part: self._work(part, stop), self._begin_anew):
+            if isinstance(told, Culprit):
+                told = self._set_aside(*told, stop)
+            if told is None or prompts is None:
+                return None
+            prompts = prompts + told
+        return prompts
+
+    def _set_aside(
+        self, message: Message, error: Exception, stop: threading.Event
+    ) -> list[tuple[str, Prompt]] | None:
+        log_raised("worker.set_aside", error, hint="kept in the journal, table rejected; tell us")
+        rejected = Rejected(
+            message.topic[:100], Reason.ERROR, f"made the worker raise {type(error).__name__}"
+        )
+        metrics.REJECTED.labels(rejected.reason).inc()
+        self._pipeline.rejected += 1
+        return [] if self._commit(Tick(self._clock.now_us(), rejected=[(message, rejected)]), stop) else None
+
+    def _begin_anew(self) -> None:
+        """Forgets what the pipeline knows and takes it up again from the journal, as a start does."""
+        old, self._pipeline = self._pipeline, Pipeline(self._config)
+        self._sampler = Sampler(self._observed.now, self._config.ingest.future_s)
+        self._pipeline.riding = old.riding
+        self._resume()
+        self._pipeline.frames, self._pipeline.rejected = old.frames, old.rejected
 
     def report(self) -> WorkerReport:
         """What the desk is told every few seconds."""
@@ -183,7 +233,13 @@ class Worker:
             self._pipeline.remember(self._journal.numbers(), self._journal.learned())
             calls = self._recent_calls()
             for now_us, block in self._journal.raw():
-                tick = self._pipeline.replay(block, now_us)
+                try:
+                    tick = self._pipeline.replay(block, now_us)
+                except Exception as error:
+                    # No start would ever get beyond it.
+                    log_raised("journal.not_replayed", error, messages=len(block))
+                    metrics.JOURNAL_LOST.labels("raw").inc()
+                    continue
                 while calls and calls[0].now_us < now_us:
                     self._samples(calls.popleft())
                 # They were made durable with the frames; what is needed is its memory of them.
@@ -214,7 +270,8 @@ class Worker:
     def _samples(self, tick: Tick) -> npt.NDArray[np.void] | None:
         """Raw samples of this turn to keep, if any; they are for later, and no alert waits or fails for them."""
         try:
-            return self._sampler.take(tick)
+            found = self._sampler.take(tick)
+            return None if found is None else as_telemetry(found)
         except Exception:
             log.exception("samples.not_kept")
             return None
@@ -261,7 +318,6 @@ class Worker:
             part.join(max(0.0, deadline - time.monotonic()))
         self._commit(Tick(self._clock.now_us(), learned=self._pipeline.learned()), never)
         self._journal.close()
-        self._name.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0
 

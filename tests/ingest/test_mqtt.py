@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import os
 import queue
 import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt import publish
@@ -160,6 +163,15 @@ def test_a_second_worker_on_this_machine_with_one_name_at_one_broker_does_not_st
         with pytest.raises(ConfigError, match=r"ingest\.worker: another worker on this machine"):
             claim(config())
         claim(config(port=1884)).close()
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"ingest": {"worker": f"test-{tmp_path}"}}))
+        told = subprocess.run(
+            [sys.executable, "-m", "app.cli", "worker", "--config", str(tmp_path / "config.yaml")],
+            env=os.environ | {"HELMETWATCH_DESK_TOKEN": secrets.token_urlsafe(32)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert told.returncode == 1 and "another worker on this machine" in told.stderr
     claim(config()).close()
 
 
