@@ -43,7 +43,7 @@ def worker(config_path: Path | None) -> None:
     server = None
     if config.ingest.metrics_port:
         try:
-            server = health.serve(config.ingest.metrics_port, service.ready)
+            server = health.serve(config.ingest.metrics_port, service.ready, service.hung)
         except OSError as error:
             raise fail(
                 f"ingest.metrics_port: cannot listen on {config.ingest.metrics_port}: {error}"

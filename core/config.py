@@ -21,6 +21,9 @@ from core.section import Port as Port
 from core.section import Section as Section
 from core.yaml_file import ConfigError as ConfigError
 
+HttpUrl = Annotated[str, Field(pattern=r"^$|^https?://")]
+"""Address of something on the web, or empty."""
+
 
 class Tls(Section):
     """Encryption on the way to the broker."""
@@ -95,8 +98,8 @@ class Ingest(Section):
     """Seconds between two reports of the worker to the desk."""
     desk_url: str = "http://127.0.0.1:8080"
     """Where the alert desk listens."""
-    heartbeat_url: str = ""
-    """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
+    heartbeat_url: HttpUrl = ""
+    """Address asked every heartbeat_s while worker and desk work; who runs it raises the alarm when that stops."""
     heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
     """Seconds between two signs of life to heartbeat_url."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9101
@@ -200,7 +203,7 @@ class Alerts(Section):
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
     escalation_file: str = ""
     """YAML file that says who is told when (docs/escalation.md); empty tells every channel, again and again."""
-    public_url: Annotated[str, Field(pattern=r"^$|^https?://")] = ""
+    public_url: HttpUrl = ""
     """Address of the page as people reach it; links in notifications begin with it; empty sends none."""
 
     @field_validator("channels")
@@ -223,6 +226,10 @@ class Web(Section):
     """File with the token workers sign in with; the variable HELMETWATCH_DESK_TOKEN comes first."""
     session_h: Annotated[float, Field(gt=0)] = 12.0
     """Hours after which a person has to sign in again."""
+    heartbeat_url: HttpUrl = ""
+    """Address asked every heartbeat_s while the desk is ready; another than the worker's, so that each is missed."""
+    heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
+    """Seconds between two signs of life to heartbeat_url."""
     tiles_url: str = ""
     """Address pattern of map tiles with {z}/{x}/{y}; empty draws positions on a plain grid."""
     tiles_datum: Literal["wgs84", "gcj02"] = "wgs84"

@@ -42,6 +42,7 @@ _DRAIN_MAX = 4000
 _COMMIT_RETRY_S = 1.0
 _TAKE_IN_S = 5.0
 """For how long a stop still takes in what comes; the rest is not acknowledged and the broker keeps it for us."""
+_HUNG_S = 60.0
 _LEAVE_S = 3.0
 """How long, together, broker, desk and store may take to let go."""
 
@@ -87,7 +88,7 @@ class Worker:
         self._heartbeat = Heartbeat(url, every_s, self.ready) if url else None
         self._retention = Retention(config.storage.embedded, lambda: self._telemetry.store)
         self._network_cpu_s = 0.0
-        self.turned_s = time.monotonic()
+        self.turned_s = self.lived_s = time.monotonic()
 
     def ready(self) -> str:
         """Empty where the worker does its work, else a sentence saying what keeps it from it."""
@@ -95,8 +96,17 @@ class Worker:
             return f"the thread {dead} has ended"
         if not self._subscriber.connected.is_set():
             return "not connected to the broker"
-        if time.monotonic() - self.turned_s > 5:
+        now_s = time.monotonic()
+        if now_s - self.turned_s > 5:
             return "the loop has not turned for 5 s"
+        return self._desk.trouble(now_s)
+
+    def hung(self) -> str:
+        """Empty unless only a new start would help, else a sentence."""
+        if dead := self._dead():
+            return f"the thread {dead} has ended"
+        if time.monotonic() - self.lived_s > _HUNG_S:
+            return f"the loop has not turned for {_HUNG_S:.0f} s"
         return ""
 
     def _dead(self) -> str:
@@ -280,6 +290,8 @@ class Worker:
         """Commits a tick, however long the disk refuses; nothing is acknowledged meanwhile."""
         taken = Taken(_take_all(self._taken_outbox), _take_all(self._taken_telemetry))
         while True:
+            # A full disk is waited for: it is no hang.
+            self.lived_s = time.monotonic()
             try:
                 with stage("journal"):
                     if not tick.empty() or taken.outbox or taken.telemetry:

@@ -84,7 +84,7 @@ def _work(
         os._exit(1)
     if death:
         _arm(worker, *death)
-    health.serve(settings.ingest.metrics_port, worker.ready)
+    health.serve(settings.ingest.metrics_port, worker.ready, worker.hung)
     os._exit(worker.run(stop))
 
 

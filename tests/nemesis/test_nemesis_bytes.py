@@ -137,4 +137,4 @@ def test_after_all_that_the_window_is_full_and_frames_are_taken(line: Line) -> N
     for _ in range(3 * WINDOW):
         line.send(topic(HELMET, "motion"), FLEET.prepare(np.arange(1))[0].payload)
     assert metrics.FRAMES.labels("live")._value.get() == before + 3 * WINDOW
-    assert line.worker is not None and line.worker.ready() == ""
+    assert line.worker is not None and line.worker.hung() == ""
