@@ -64,6 +64,8 @@ class Mqtt(Section):
     """Follow the broker's own count of dropped messages ($SYS); off for brokers that cannot bear the question."""
     queue_size: Annotated[int, Field(ge=100)] = 10000
     """Most messages held between the network thread and the detector; a full queue slows the broker."""
+    queue_mb: Annotated[int, Field(ge=1)] = 64
+    """Most megabytes of them."""
 
 
 class Journal(Section):
@@ -92,6 +94,8 @@ class Ingest(Section):
     """Frames dated further than this in the future are rejected; events get the time of their arrival."""
     ancient_h: Annotated[float, Field(gt=0)] = 24.0
     """Frames older than this are stored as telemetry but never alert."""
+    events_per_min: Annotated[int, Field(ge=1)] = 60
+    """Most events of one helmet in a minute, as many at once; more are rejected and counted, an SOS never."""
     helmets_max: Annotated[int, Field(ge=1)] = 100000
     """Most helmets followed at once; beyond it the one silent for longest is forgotten."""
     report_s: Annotated[float, Field(gt=0)] = 2.0

@@ -183,6 +183,7 @@ class Reason(StrEnum):
     VALUE = "value"
     JSON = "json"
     FUTURE = "future"
+    RATE = "rate"
     ERROR = "error"
     """A fault of ours: it made the worker raise."""
 

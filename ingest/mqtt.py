@@ -59,7 +59,7 @@ class Subscriber:
     """
 
     def __init__(self, config: Ingest, clock: Clock) -> None:
-        self.inbox = Inbox(config.mqtt.queue_size)
+        self.inbox = Inbox(config.mqtt.queue_size, config.mqtt.queue_mb << 20)
         self.failed = threading.Event()
         self.connected = threading.Event()
         self._client_id = client_id(config)

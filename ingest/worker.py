@@ -138,7 +138,7 @@ class Worker:
     def turn(self, stop: threading.Event) -> int:
         """One turn of the loop; returns how many messages it took."""
         deliveries = self._subscriber.inbox.take(_DRAIN_MAX)
-        metrics.QUEUE.set(self._subscriber.inbox.qsize())
+        metrics.QUEUE.set(len(self._subscriber.inbox))
         self._count_network_cpu()
         messages = [d.message for d in deliveries]
         try:
@@ -216,7 +216,7 @@ class Worker:
             frames=self._pipeline.frames,
             rejected=self._pipeline.rejected,
             frames_per_s=self._rate.per_s(),
-            queue=self._subscriber.inbox.qsize(),
+            queue=len(self._subscriber.inbox),
             lag_s=self._pipeline.lag_s,
             undelivered=self._desk.undelivered,
             unstored_rows=self._journal.rows_waiting,

@@ -3,9 +3,9 @@
 import contextlib
 import ctypes
 import os
-import queue
 import random
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -62,7 +62,13 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 def take(subscriber: Subscriber, count: int) -> list[Delivery]:
-    return [subscriber.inbox.get(timeout=10) for _ in range(count)]
+    """The next so many, one by one."""
+    taken: list[Delivery] = []
+    while len(taken) < count:
+        one = subscriber.inbox.take(1, timeout=10)
+        assert one, "nothing came"
+        taken += one
+    return taken
 
 
 def payloads(deliveries: list[Delivery]) -> list[bytes]:
@@ -77,8 +83,7 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto: 
         first.acknowledge(got[:1])
     with subscribed(settings(broker.port)) as second:
         assert payloads(take(second, 2)) == [b"b", b"c"]
-        with pytest.raises(queue.Empty):
-            second.inbox.get(timeout=0.3)
+        assert not second.inbox.take(1, timeout=0.3)
 
 
 def test_what_is_sent_while_we_are_away_waits_in_the_session(mosquitto: Callable) -> None:
@@ -256,10 +261,41 @@ def test_a_full_queue_slows_the_broker_and_loses_nothing(mosquitto: Callable) ->
         got: list[Delivery] = []
         while len(got) < len(sent):
             some = take(subscriber, 1)
-            assert subscriber.inbox.qsize() <= 100
+            assert len(subscriber.inbox) <= 100
             subscriber.acknowledge(some)
             got += some
         assert payloads(got) == sent
+
+
+def test_large_messages_fill_the_queue_by_their_bytes(mosquitto: Callable) -> None:
+    """Ten thousand of 64 KiB would be 640 MB."""
+    broker = mosquitto()
+    sent = [b"%d" % i + bytes(60_000) for i in range(60)]
+    with subscribed(settings(broker.port, queue_mb=1)) as subscriber:
+        send(broker.port, *sent)
+        until(lambda: len(subscriber.inbox) == 17, "as many as fit into 1 MiB have come")
+        time.sleep(0.3)
+        assert len(subscriber.inbox) == 17
+        got: list[Delivery] = []
+        while len(got) < len(sent):
+            some = take(subscriber, 1)
+            subscriber.acknowledge(some)
+            got += some
+        assert payloads(got) == sent
+
+
+def test_prompts_that_the_broker_does_not_take_are_given_up_and_counted(
+    mosquitto: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_PROMPTS_MAX", 50)
+    broker = mosquitto()
+    with subscribed(settings(broker.port)) as subscriber:
+        before = metrics.PROMPTS_DROPPED._value.get()
+        broker.process.send_signal(signal.SIGSTOP)
+        taken = [subscriber.publish("helmets/3f/SF-000001/prompt", b"x") for _ in range(80)]
+        broker.process.send_signal(signal.SIGCONT)
+        assert taken == [True] * 50 + [False] * 30
+        assert metrics.PROMPTS_DROPPED._value.get() - before == 30
 
 
 def test_refused_credentials_are_not_hammered(mosquitto: Callable, tmp_path: Path) -> None:
@@ -338,7 +374,7 @@ def test_messages_that_the_broker_drops_for_want_of_room_are_noticed(mosquitto: 
             send(broker.port, b"x")
             subscriber.acknowledge(take(subscriber, 1))
         until(lambda: metrics.BROKER_DROPPED._value.get() - before >= 80, "the broker's count has come")
-        assert subscriber.inbox.empty()
+        assert not len(subscriber.inbox)
     assert 80 <= metrics.BROKER_DROPPED._value.get() - before <= sent
 
 

@@ -88,7 +88,7 @@ class Broker:
 
     def send(self, messages: list[Message]) -> None:
         for mid, message in enumerate(messages):
-            self._worker._subscriber.inbox.put(Delivery(message, mid, 1, 1))
+            self._worker._subscriber.inbox.put(Delivery(message, mid, 1, 1), 0)
 
 
 turns = st.lists(
