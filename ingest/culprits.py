@@ -1,15 +1,10 @@
 """Finding the message that makes the worker raise: the broker would bring it again after every start."""
 
-import traceback
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-import structlog
-
 from ingest.codec import Message
 from ingest.journal_file import JournalError
-
-log = structlog.get_logger()
 
 _T = TypeVar("_T")
 
@@ -43,9 +38,3 @@ def work_through(
                 continue
             found = Culprit(part[0], error)
         yield found
-
-
-def log_raised(event: str, error: Exception, **facts: object) -> None:
-    """Logs places in the code and no values: an exception's text may quote a payload."""
-    where = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    log.error(event, error=type(error).__name__, where=where, **facts)

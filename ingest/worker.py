@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from core import metrics
+from core import metrics, raised
 from core.clock import Clock
 from core.config import Config
 from core.model import Prompt, Reason, Rejected, WorkerReport
 from ingest import codec
 from ingest.codec import Message
-from ingest.culprits import Culprit, log_raised, work_through
+from ingest.culprits import Culprit, work_through
 from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
@@ -177,7 +177,7 @@ class Worker:
 
         Raises what was raised where no message is the cause.
         """
-        log_raised("worker.raised", error, messages=len(messages))
+        log.error("worker.raised", **raised.facts(error), messages=len(messages))
         self._begin_anew()
         prompts = self._work([], stop)
         for told in work_through(messages, lambda part: self._work(part, stop), self._begin_anew):
@@ -191,7 +191,9 @@ class Worker:
     def _set_aside(
         self, message: Message, error: Exception, stop: threading.Event
     ) -> list[tuple[str, Prompt]] | None:
-        log_raised("worker.set_aside", error, hint="kept in the journal, table rejected; tell us")
+        log.error(
+            "worker.set_aside", **raised.facts(error), hint="kept in the journal, table rejected; tell us"
+        )
         rejected = Rejected(
             message.topic[:100], Reason.ERROR, f"made the worker raise {type(error).__name__}"
         )
@@ -247,7 +249,7 @@ class Worker:
                     tick = self._pipeline.replay(block, now_us)
                 except Exception as error:
                     # No start would ever get beyond it.
-                    log_raised("journal.not_replayed", error, messages=len(block))
+                    log.error("journal.not_replayed", **raised.facts(error), messages=len(block))
                     metrics.JOURNAL_LOST.labels("raw").inc()
                     continue
                 while calls and calls[0].now_us < now_us:
