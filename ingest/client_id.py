@@ -4,6 +4,7 @@ A broker throws out the older of two clients with one name: two such workers wou
 under way. Across machines the broker is the only one to notice (`ingest.mqtt`).
 """
 
+import errno
 import hashlib
 import random
 import socket
@@ -33,7 +34,9 @@ def claim(config: Ingest) -> socket.socket:
     try:
         # A name without a file (Linux, unix(7)): whatever ends the process, even kill -9, gives it back.
         held.bind(f"\0helmetwatch-{name}")
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return held  # No such names here: the broker notices alone.
         held.close()
         raise ConfigError(
             [

@@ -148,6 +148,7 @@ class Subscriber:
                 lasted = time.monotonic() - began > _RECONNECT_MAX_S
                 attempt = 0 if lasted else attempt + 1
                 if self._takeovers.ended(cut=self._answered and not lasted and not self._explained):
+                    metrics.CONNECT_FAILURES.labels("taken_over").inc()
                     self._give_up("the broker accepts us and cuts us off soon, again and again")
                 self._stopping.wait(
                     _REFUSED_WAIT_S if self._refused else backoff_s(attempt, _RECONNECT_MAX_S)

@@ -27,6 +27,7 @@ from ingest.mqtt import Subscriber
 from ingest.observed import Observed
 from ingest.outbox import Outbox
 from ingest.pipeline import Pipeline, stage
+from ingest.rate import Rate
 from ingest.retention import Retention
 from ingest.sampler import WATCHED_US, Sampler
 from ingest.store_relay import StoreRelay
@@ -67,7 +68,7 @@ class Worker:
         self._messages = Messages(self._subscriber.publish)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
-        self._rate = _Rate()
+        self._rate = Rate()
         self._desk = DeskRelay(
             config,
             token,
@@ -334,22 +335,6 @@ class Worker:
         self._journal.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0
-
-
-class _Rate:
-    """Messages a second over the last few seconds."""
-
-    def __init__(self) -> None:
-        self._points: deque[tuple[float, int]] = deque(maxlen=100)
-
-    def add(self, messages: int) -> None:
-        self._points.append((time.monotonic(), messages))
-
-    def per_s(self) -> float:
-        points = list(self._points)
-        if len(points) < 2 or points[-1][0] == points[0][0]:
-            return 0.0
-        return sum(n for _, n in points[1:]) / (points[-1][0] - points[0][0])
 
 
 def _take_all(values: deque[_T]) -> list[_T]:
