@@ -17,6 +17,7 @@ _COMMANDS = {
     "forget-telemetry": "app.forget_telemetry:forget_telemetry",
     "import": "app.registers:import_",
     "observe": "app.observe:observe",
+    "outbox": "app.outbox:outbox",
     "reconcile": "app.reconcile:command",
     "replay": "app.replay:replay",
     "simulate": "app.simulate:simulate",

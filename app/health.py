@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-def serve(port: int, ready: Callable[[], str]) -> ThreadingHTTPServer:
-    """Answers in a thread of its own until `shutdown()`; `ready` gives "" or what keeps us from being ready.
+def serve(port: int, ready: Callable[[], str], hung: Callable[[], str]) -> ThreadingHTTPServer:
+    """Answers in a thread of its own until `shutdown()`. Raises `OSError` where the port is taken.
 
-    Raises `OSError` where the port is taken.
+    `ready` gives "" or what keeps us from our work, `hung` "" or why only a new start would help.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -18,12 +18,14 @@ def serve(port: int, ready: Callable[[], str]) -> ThreadingHTTPServer:
             if self.path == "/metrics":
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
             elif self.path == "/healthz":
-                self._answer(200, "text/plain", b"alive\n")
+                self._say(hung() or "alive", well="alive")
             elif self.path == "/readyz":
-                reason = ready()
-                self._answer(503 if reason else 200, "text/plain", f"{reason or 'ready'}\n".encode())
+                self._say(ready() or "ready", well="ready")
             else:
                 self._answer(404, "text/plain", b"there are /metrics, /healthz and /readyz\n")
+
+        def _say(self, state: str, *, well: str) -> None:
+            self._answer(200 if state == well else 503, "text/plain", f"{state}\n".encode())
 
         def _answer(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)

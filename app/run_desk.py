@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ import click
 from app import samples
 from app.services import clock_of, command_line, config_option, fail, read_config
 from core.config import Config, ConfigError, secret
+from ingest.heartbeat import Heartbeat
 from web import desk as web_desk
 from web.accounts import AccountError, Accounts, Role
 from web.audit import Audit
@@ -33,11 +36,28 @@ async def _run(config: Config, token: str) -> None:
         clock_of(config),
         token,
         samples=samples.reader(config.storage),
-        listening=lambda url: click.echo(f"desk: {url}"),
+        listening=lambda url: _listening(config, url),
     )
     sys.stdout.flush()
     # A service or a name look-up that hangs may still hold a thread; everything of ours is durable and closed.
     os._exit(0)
+
+
+def _listening(config: Config, url: str) -> None:
+    click.echo(f"desk: {url}")
+    if config.web.heartbeat_url:
+        Heartbeat(config.web.heartbeat_url, config.web.heartbeat_s, lambda: _trouble(url)).start()
+
+
+def _trouble(url: str) -> str:
+    """What keeps alerts from getting through, asked the way that workers and people ask: a hung desk is silent."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310  # our own
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"not ready: {error.code}"
+    except (OSError, ValueError) as error:
+        return f"no answer: {type(error).__name__}"
 
 
 @click.group()

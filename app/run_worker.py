@@ -11,6 +11,7 @@ import click
 from app import health, stopping
 from app.services import clock_of, config_option, fail, read_config
 from core.config import ConfigError, secret
+from ingest.client_id import claim
 from ingest.journal_file import JournalError
 from ingest.worker import Worker
 from web.worker_token import check_token
@@ -33,6 +34,7 @@ def worker(config_path: Path | None) -> None:
     try:
         token = secret("HELMETWATCH_DESK_TOKEN", config.web.token_file)
         check_token(token)
+        name = claim(config.ingest)
         service = Worker(config, clock_of(config), token)
     except ConfigError as error:
         raise fail(*error.faults) from None
@@ -41,7 +43,7 @@ def worker(config_path: Path | None) -> None:
     server = None
     if config.ingest.metrics_port:
         try:
-            server = health.serve(config.ingest.metrics_port, service.ready)
+            server = health.serve(config.ingest.metrics_port, service.ready, service.hung)
         except OSError as error:
             raise fail(
                 f"ingest.metrics_port: cannot listen on {config.ingest.metrics_port}: {error}"
@@ -54,6 +56,7 @@ def worker(config_path: Path | None) -> None:
         code = 1
     if server:
         server.shutdown()
+    name.close()
     sys.stdout.flush()
     # Library threads may still hold the interpreter; everything of ours is durable and closed.
     os._exit(code)

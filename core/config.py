@@ -21,6 +21,9 @@ from core.section import Port as Port
 from core.section import Section as Section
 from core.yaml_file import ConfigError as ConfigError
 
+HttpUrl = Annotated[str, Field(pattern=r"^$|^https?://")]
+"""Address of something on the web, or empty."""
+
 
 class Tls(Section):
     """Encryption on the way to the broker."""
@@ -61,6 +64,8 @@ class Mqtt(Section):
     """Follow the broker's own count of dropped messages ($SYS); off for brokers that cannot bear the question."""
     queue_size: Annotated[int, Field(ge=100)] = 10000
     """Most messages held between the network thread and the detector; a full queue slows the broker."""
+    queue_mb: Annotated[int, Field(ge=1)] = 64
+    """Most megabytes of them."""
 
 
 class Journal(Section):
@@ -86,17 +91,19 @@ class Ingest(Section):
     tick_ms: Annotated[int, Field(ge=5, le=1000)] = 50
     """Milliseconds between two turns of drain, detect, commit, acknowledge."""
     future_s: Annotated[float, Field(gt=0)] = 60.0
-    """Frames dated further than this in the future are rejected."""
+    """Frames dated further than this in the future are rejected; events get the time of their arrival."""
     ancient_h: Annotated[float, Field(gt=0)] = 24.0
     """Frames older than this are stored as telemetry but never alert."""
+    events_per_min: Annotated[int, Field(ge=1)] = 60
+    """Most events of one helmet in a minute, as many at once; more are rejected and counted, an SOS never."""
     helmets_max: Annotated[int, Field(ge=1)] = 100000
     """Most helmets followed at once; beyond it the one silent for longest is forgotten."""
     report_s: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between two reports of the worker to the desk."""
     desk_url: str = "http://127.0.0.1:8080"
     """Where the alert desk listens."""
-    heartbeat_url: str = ""
-    """Address asked every heartbeat_s while the worker does its work; who runs it raises the alarm when it stops."""
+    heartbeat_url: HttpUrl = ""
+    """Address asked every heartbeat_s while worker and desk work; who runs it raises the alarm when that stops."""
     heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
     """Seconds between two signs of life to heartbeat_url."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9101
@@ -200,7 +207,7 @@ class Alerts(Section):
     """Ways to tell people who do not look at the page; docs/channels.md has one of each kind."""
     escalation_file: str = ""
     """YAML file that says who is told when (docs/escalation.md); empty tells every channel, again and again."""
-    public_url: Annotated[str, Field(pattern=r"^$|^https?://")] = ""
+    public_url: HttpUrl = ""
     """Address of the page as people reach it; links in notifications begin with it; empty sends none."""
 
     @field_validator("channels")
@@ -223,6 +230,10 @@ class Web(Section):
     """File with the token workers sign in with; the variable HELMETWATCH_DESK_TOKEN comes first."""
     session_h: Annotated[float, Field(gt=0)] = 12.0
     """Hours after which a person has to sign in again."""
+    heartbeat_url: HttpUrl = ""
+    """Address asked every heartbeat_s while the desk is ready; another than the worker's, so that each is missed."""
+    heartbeat_s: Annotated[float, Field(ge=1)] = 30.0
+    """Seconds between two signs of life to heartbeat_url."""
     tiles_url: str = ""
     """Address pattern of map tiles with {z}/{x}/{y}; empty draws positions on a plain grid."""
     tiles_datum: Literal["wgs84", "gcj02"] = "wgs84"

@@ -17,8 +17,14 @@ CONNECT_FAILURES = Counter(
 BROKER_DROPPED = Counter(
     "helmetwatch_broker_dropped_messages", "Messages the broker says it dropped, for any of its clients"
 )
+PROMPTS_DROPPED = Counter(
+    "helmetwatch_prompts_dropped", "Prompts to helmets given up: the broker took them too slowly"
+)
 HEARTBEATS = Counter("helmetwatch_heartbeats", "Signs of life sent to the outside", ["outcome"])
 
+EVENT_CLOCKS = Counter(
+    "helmetwatch_event_times_replaced", "Events whose time could not be true: theirs is that of their arrival"
+)
 FRAMES = Counter("helmetwatch_frames", "Motion frames placed in their helmet's time", ["how"])
 FRAMES_MISSING = Counter("helmetwatch_frames_missing", "Frames that never came, by the gaps in their numbers")
 CLOCK_JUMPS = Counter("helmetwatch_clock_jumps", "Helmet clocks that jumped between two adjoining frames")

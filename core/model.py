@@ -185,6 +185,9 @@ class Reason(StrEnum):
     FUTURE = "future"
     STORE = "store"
     """No message but a row of ours: the telemetry store will never take it."""
+    RATE = "rate"
+    ERROR = "error"
+    """A fault of ours: it made the worker raise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import structlog
 
 from core import metrics
-from core.config import ConfigError
 
 log = structlog.get_logger()
 
@@ -16,11 +15,9 @@ _TIMEOUT_S = 10.0
 
 
 class Heartbeat:
-    """Asks an address again and again while `ready` has no complaint; a worker in trouble falls silent."""
+    """Asks an address again and again while `ready` has no complaint; who is in trouble falls silent."""
 
     def __init__(self, url: str, every_s: float, ready: Callable[[], str]) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(["ingest.heartbeat_url: must begin with http:// or https://"])
         self._url, self._every_s, self._ready = url, every_s, ready
         # The path is often the secret; it stays out of the log.
         self._host = urlsplit(url).hostname
@@ -43,7 +40,7 @@ class Heartbeat:
                 log.warning("heartbeat.withheld", reason=reason)
                 continue
             try:
-                with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S):  # noqa: S310  # checked above
+                with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S):  # noqa: S310  # the configuration takes no other
                     metrics.HEARTBEATS.labels("sent").inc()
             except (OSError, ValueError) as error:
                 metrics.HEARTBEATS.labels("failed").inc()

@@ -13,7 +13,7 @@ REASONS = {
         "keepalive",
         "the broker heard nothing from us for one and a half keepalives: is this machine overloaded?",
     ),
-    0x8E: ("taken_over", "two workers share one name (ingest.worker); this one stops"),
+    0x8E: ("taken_over", "the broker says that another client took over our session"),
     0x93: (
         "receive_maximum",
         "the broker overran ingest.mqtt.receive_maximum; what was under way comes again",

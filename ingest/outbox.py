@@ -1,8 +1,9 @@
 """What waits in the journal for desk and store, read beside the worker that writes it."""
 
+import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,16 @@ class Waiting(NamedTuple):
     id: int
     kind: str
     body: str
+
+
+class Refused(NamedTuple):
+    """A detection or event that the desk will not take as it is."""
+
+    id: int
+    kind: str
+    key: str
+    at_us: int
+    """When it came into the journal."""
 
 
 _KINDS = ("detection", "event")
@@ -58,7 +69,7 @@ class Outbox:
     def sos_since(self, at_us: int) -> Iterator[Tick]:
         """Turns since then that had a call for help in them, oldest first, each with nothing but that call."""
         for then_us, key in self._db.execute(
-            "SELECT at_us, key FROM outbox WHERE kind = 'event' AND at_us >= ? ORDER BY id", (at_us,)
+            "SELECT at_us, key FROM outbox WHERE kind = 'event' AND at_us >= ? ORDER BY at_us, id", (at_us,)
         ):
             # Of what the desk took only the key is left, which says it all.
             helmet, _, rest = key.partition(":")
@@ -68,6 +79,11 @@ class Outbox:
     def count(self) -> int:
         """How many detections and events the desk has not taken."""
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE state = 'waiting'").fetchone()[0])
+
+    def refused(self) -> list[Refused]:
+        """What the desk has refused, oldest first."""
+        rows = self._db.execute("SELECT id, kind, key, at_us FROM outbox WHERE state = 'refused' ORDER BY id")
+        return [Refused(*row) for row in rows]
 
     def telemetry(self, after: int, rows: int) -> tuple[list[int], npt.NDArray[np.void]]:
         """The next telemetry blocks, at least one and about `rows` rows, with their ids.
@@ -105,3 +121,25 @@ class Outbox:
     def close(self) -> None:
         """Lets go of the file."""
         self._db.close()
+
+
+def send_again(path: Path, ids: Iterable[int] | None = None) -> int:
+    """Puts what the desk refused (all of it without `ids`) at the end of what waits for it; says how much.
+
+    The worker may run meanwhile. Raises `sqlite3.Error`.
+    """
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        chosen = [row for (row,) in db.execute("SELECT id FROM outbox WHERE state = 'refused' ORDER BY id")]
+        if ids is not None:
+            chosen = sorted(set(chosen) & set(ids))
+        for number in chosen:
+            kept = db.execute(
+                "SELECT key, kind, body, at_us, crc FROM outbox WHERE id = ?", (number,)
+            ).fetchone()
+            # With a number of its own: the worker looks at each number once.
+            db.execute("DELETE FROM outbox WHERE id = ?", (number,))
+            db.execute("INSERT INTO outbox (key, kind, body, at_us, crc) VALUES (?, ?, ?, ?, ?)", kept)
+        db.execute("COMMIT")
+    return len(chosen)

@@ -25,6 +25,7 @@ from detectors import Breaker, Fleet
 from detectors.burst import Held
 from ingest import codec
 from ingest.codec import Message
+from ingest.event_rate import EventRate
 from ingest.held import Burst
 from ingest.journal import Tick
 from ingest.riding import RidingOutbox
@@ -56,6 +57,7 @@ class Pipeline:
         self._offline: dict[str, HelmetStatus] = {}
         self._faulty: dict[str, list[str]] = {}
         self._looked_us = 0
+        self._event_rate = EventRate(config.ingest.events_per_min)
         self.riding = RidingOutbox()
         self.frames = 0
         self.rejected = 0
@@ -142,7 +144,7 @@ class Pipeline:
             motion.append(message)
             return
         elif parsed[1] == "event":
-            value = codec.decode_event(message, parsed[0])
+            value = self._event(message, parsed[0])
         elif parsed[1] == "status" and not message.payload:
             return  # a retained status that someone cleared
         elif parsed[1] == "status":
@@ -156,6 +158,15 @@ class Pipeline:
             tick.events.append(value)
         else:
             self._offline[value.helmet] = value
+
+    def _event(self, message: Message, helmet: str) -> HelmetEvent | Rejected:
+        value = codec.decode_event(message, helmet, future_s=self._config.future_s)
+        routine = isinstance(value, HelmetEvent) and value.type != "sos"
+        if routine and not self._event_rate.allows(helmet, message.received_us):
+            return Rejected(
+                message.topic, Reason.RATE, f"more than {self._config.events_per_min} events a minute"
+            )
+        return value
 
     def _note(self, kept: list[Frames], tick: Tick) -> None:
         for frames in kept:

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from core import metrics
+from core import metrics, raised
 from core.clock import Clock
 from core.config import Config
-from core.model import Prompt, Rejected, WorkerReport
+from core.model import Prompt, Reason, Rejected, WorkerReport
 from ingest import codec
+from ingest.codec import Message
+from ingest.culprits import Culprit, work_through
 from ingest.desk_relay import DeskRelay, State
 from ingest.heartbeat import Heartbeat
 from ingest.journal import Journal, Taken, Tick
@@ -25,6 +27,7 @@ from ingest.mqtt import Subscriber
 from ingest.observed import Observed
 from ingest.outbox import Outbox
 from ingest.pipeline import Pipeline, stage
+from ingest.rate import Rate
 from ingest.retention import Retention
 from ingest.sampler import WATCHED_US, Sampler
 from ingest.store_relay import StoreRelay
@@ -40,6 +43,7 @@ _DRAIN_MAX = 4000
 _COMMIT_RETRY_S = 1.0
 _TAKE_IN_S = 5.0
 """For how long a stop still takes in what comes; the rest is not acknowledged and the broker keeps it for us."""
+_HUNG_S = 60.0
 _LEAVE_S = 3.0
 """How long, together, broker, desk and store may take to let go."""
 
@@ -64,8 +68,8 @@ class Worker:
         self._messages = Messages(self._subscriber.publish)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
-        self._refused_rows: deque[tuple[codec.Message, Rejected]] = deque()
-        self._rate = _Rate()
+        self._refused_rows: deque[tuple[Message, Rejected]] = deque()
+        self._rate = Rate()
         self._desk = DeskRelay(
             config,
             token,
@@ -86,17 +90,35 @@ class Worker:
         self._heartbeat = Heartbeat(url, every_s, self.ready) if url else None
         self._retention = Retention(config.storage.embedded, lambda: self._telemetry.store)
         self._network_cpu_s = 0.0
-        self.turned_s = time.monotonic()
+        self.turned_s = self.lived_s = time.monotonic()
 
     def ready(self) -> str:
         """Empty where the worker does its work, else a sentence saying what keeps it from it."""
+        if dead := self._dead():
+            return f"the thread {dead} has ended"
         if not self._subscriber.connected.is_set():
             return "not connected to the broker"
-        if time.monotonic() - self.turned_s > 5:
+        now_s = time.monotonic()
+        if now_s - self.turned_s > 5:
             return "the loop has not turned for 5 s"
-        if not (self._desk.alive() and self._telemetry.alive()):
-            return "a relay has ended"
+        return self._desk.trouble(now_s)
+
+    def hung(self) -> str:
+        """Empty unless only a new start would help, else a sentence."""
+        if dead := self._dead():
+            return f"the thread {dead} has ended"
+        if time.monotonic() - self.lived_s > _HUNG_S:
+            return f"the loop has not turned for {_HUNG_S:.0f} s"
         return ""
+
+    def _dead(self) -> str:
+        """The name of a thread that has ended, if any."""
+        alive = {
+            "broker": self._subscriber.alive,
+            "desk-relay": self._desk.alive,
+            "store-relay": self._telemetry.alive,
+        }
+        return next((name for name, is_alive in alive.items() if not is_alive()), "")
 
     def run(self, stop: threading.Event) -> int:
         """Works until `stop` is set or going on is pointless."""
@@ -118,24 +140,76 @@ class Worker:
     def turn(self, stop: threading.Event) -> int:
         """One turn of the loop; returns how many messages it took."""
         deliveries = self._subscriber.inbox.take(_DRAIN_MAX)
-        metrics.QUEUE.set(self._subscriber.inbox.qsize())
+        metrics.QUEUE.set(len(self._subscriber.inbox))
         self._count_network_cpu()
-        tick, prompts = self._pipeline.process([d.message for d in deliveries], self._clock.now_us())
-        with stage("telemetry"):
-            samples = self._samples(tick)
-            if samples is not None:
-                tick.telemetry.append(as_telemetry(samples))
-        if not self._commit(tick, stop):
+        messages = [d.message for d in deliveries]
+        try:
+            prompts = self._work(messages, stop)
+        except JournalError:
+            raise
+        except Exception as error:
+            prompts = self._sift(messages, error, stop)
+        if prompts is None:
             return 0
         with stage("acknowledge"):
             self._subscriber.acknowledge(deliveries)
             self._tell(prompts)
+        self._rate.add(len(deliveries))
+        return len(deliveries)
+
+    def _work(self, messages: list[Message], stop: threading.Event) -> list[tuple[str, Prompt]] | None:
+        """Makes durable what messages say, and gives what to tell helmets; None where a stop came before the disk."""
+        tick, prompts = self._pipeline.process(messages, self._clock.now_us())
+        with stage("telemetry"):
+            samples = self._samples(tick)
+            if samples is not None:
+                tick.telemetry.append(samples)
+        if not self._commit(tick, stop):
+            return None
         if tick.detections or tick.events or tick.released:
             self._desk.wake()
         if tick.telemetry:
             self._telemetry.wake(sum(map(len, tick.telemetry)))
-        self._rate.add(len(deliveries))
-        return len(deliveries)
+        return prompts
+
+    def _sift(
+        self, messages: list[Message], error: Exception, stop: threading.Event
+    ) -> list[tuple[str, Prompt]] | None:
+        """Works through messages of which some made us raise; these alone are set aside, with a reason.
+
+        Raises what was raised where no message is the cause.
+        """
+        log.error("worker.raised", **raised.facts(error), messages=len(messages))
+        self._begin_anew()
+        prompts = self._work([], stop)
+        for told in work_through(messages, lambda part: self._work(part, stop), self._begin_anew):
+            if isinstance(told, Culprit):
+                told = self._set_aside(*told, stop)
+            if told is None or prompts is None:
+                return None
+            prompts = prompts + told
+        return prompts
+
+    def _set_aside(
+        self, message: Message, error: Exception, stop: threading.Event
+    ) -> list[tuple[str, Prompt]] | None:
+        log.error(
+            "worker.set_aside", **raised.facts(error), hint="kept in the journal, table rejected; tell us"
+        )
+        rejected = Rejected(
+            message.topic[:100], Reason.ERROR, f"made the worker raise {type(error).__name__}"
+        )
+        metrics.REJECTED.labels(rejected.reason).inc()
+        self._pipeline.rejected += 1
+        return [] if self._commit(Tick(self._clock.now_us(), rejected=[(message, rejected)]), stop) else None
+
+    def _begin_anew(self) -> None:
+        """Forgets what the pipeline knows and takes it up again from the journal, as a start does."""
+        old, self._pipeline = self._pipeline, Pipeline(self._config)
+        self._sampler = Sampler(self._observed.now, self._config.ingest.future_s)
+        self._pipeline.riding = old.riding
+        self._resume()
+        self._pipeline.frames, self._pipeline.rejected = old.frames, old.rejected
 
     def report(self) -> WorkerReport:
         """What the desk is told every few seconds."""
@@ -146,7 +220,7 @@ class Worker:
             frames=self._pipeline.frames,
             rejected=self._pipeline.rejected,
             frames_per_s=self._rate.per_s(),
-            queue=self._subscriber.inbox.qsize(),
+            queue=len(self._subscriber.inbox),
             lag_s=self._pipeline.lag_s,
             undelivered=self._desk.undelivered,
             unstored_rows=self._journal.rows_waiting,
@@ -160,7 +234,7 @@ class Worker:
         self._pipeline.riding.answered(answer)
         self._messages.take(answer)
 
-    def _stored(self, blocks: list[int], refused: list[tuple[codec.Message, Rejected]]) -> None:
+    def _stored(self, blocks: list[int], refused: list[tuple[Message, Rejected]]) -> None:
         # In this order: no block is struck off without its refused rows.
         self._refused_rows.extend(refused)
         self._taken_telemetry.extend(blocks)
@@ -178,7 +252,13 @@ class Worker:
             self._pipeline.remember(self._journal.numbers(), self._journal.learned())
             calls = self._recent_calls()
             for now_us, block in self._journal.raw():
-                tick = self._pipeline.replay(block, now_us)
+                try:
+                    tick = self._pipeline.replay(block, now_us)
+                except Exception as error:
+                    # No start would ever get beyond it.
+                    log.error("journal.not_replayed", **raised.facts(error), messages=len(block))
+                    metrics.JOURNAL_LOST.labels("raw").inc()
+                    continue
                 while calls and calls[0].now_us < now_us:
                     self._samples(calls.popleft())
                 # They were made durable with the frames; what is needed is its memory of them.
@@ -209,7 +289,8 @@ class Worker:
     def _samples(self, tick: Tick) -> npt.NDArray[np.void] | None:
         """Raw samples of this turn to keep, if any; they are for later, and no alert waits or fails for them."""
         try:
-            return self._sampler.take(tick)
+            found = self._sampler.take(tick)
+            return None if found is None else as_telemetry(found)
         except Exception:
             log.exception("samples.not_kept")
             return None
@@ -219,6 +300,8 @@ class Worker:
         blocks = _take_all(self._taken_telemetry)
         taken = Taken(_take_all(self._taken_outbox), blocks, _take_all(self._refused_rows))
         while True:
+            # A full disk is waited for: it is no hang.
+            self.lived_s = time.monotonic()
             try:
                 with stage("journal"):
                     if not tick.empty() or taken.outbox or taken.telemetry:
@@ -259,22 +342,6 @@ class Worker:
         self._journal.close()
         log.info("worker.stopped", frames=self._pipeline.frames, rejected=self._pipeline.rejected)
         return 1 if failed else 0
-
-
-class _Rate:
-    """Messages a second over the last few seconds."""
-
-    def __init__(self) -> None:
-        self._points: deque[tuple[float, int]] = deque(maxlen=100)
-
-    def add(self, messages: int) -> None:
-        self._points.append((time.monotonic(), messages))
-
-    def per_s(self) -> float:
-        points = list(self._points)
-        if len(points) < 2 or points[-1][0] == points[0][0]:
-            return 0.0
-        return sum(n for _, n in points[1:]) / (points[-1][0] - points[0][0])
 
 
 def _take_all(values: deque[_T]) -> list[_T]:

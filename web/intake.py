@@ -29,7 +29,8 @@ async def take_detections(request: web.Request, desk: Desk) -> web.Response:
 
 async def take_events(request: web.Request, desk: Desk) -> web.Response:
     """Takes what riders say; the answer comes after the commit."""
-    found = worker_wire.events(await read_body(request, WORKER_BODY_MAX))
+    body = await read_body(request, WORKER_BODY_MAX)
+    found = worker_wire.events(body, desk.config.ingest.future_s)
     now_us = desk.clock.now_us()
     for start in range(0, len(found), BATCH):
         part = found[start : start + BATCH]

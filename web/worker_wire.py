@@ -44,19 +44,20 @@ def detections(body: bytes) -> list[Detection]:
     return found
 
 
-def events(body: bytes) -> list[HelmetEvent]:
-    """Events from a worker. Raises `Problem` 400."""
+def events(body: bytes, future_s: float) -> list[HelmetEvent]:
+    """Events from a worker. Raises `Problem` 400.
+
+    One dated more than `future_s` after its arrival happened then: an "I'm OK" of next year would cancel every crash
+    until then, and no call for help is refused for a clock.
+    """
     raw = read_json(body)
     found = _python(_EVENTS, raw)
     for row, each in enumerate(found):
         if not _HELMET.fullmatch(each.helmet):
             raise Problem(400, f"{row}.helmet: must be 1 to 24 characters of A-Z a-z 0-9 _ -.")
-        if not (0 <= each.t_us <= LARGEST and 0 <= each.received_us <= LARGEST):
-            raise Problem(400, f"{row}.t_us, received_us: must be 0 to 2^53.")
-    return [
-        each if _finite(each.lat_deg) and _finite(each.lon_deg) else replace(each, lat_deg=None, lon_deg=None)
-        for each in found
-    ]
+        if not 0 <= each.received_us <= LARGEST:
+            raise Problem(400, f"{row}.received_us: must be 0 to 2^53.")
+    return [_plausible(each, int(future_s * 1e6)) for each in found]
 
 
 def report(body: bytes) -> WorkerReport:
@@ -116,6 +117,14 @@ def _drawable(trace: dict[str, Any]) -> bool:
 
 def _number(x: object) -> bool:
     return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+
+
+def _plausible(event: HelmetEvent, future_us: int) -> HelmetEvent:
+    if not 0 <= event.t_us <= min(event.received_us + future_us, LARGEST):
+        event = replace(event, t_us=event.received_us)
+    if not (_finite(event.lat_deg) and _finite(event.lon_deg)):
+        event = replace(event, lat_deg=None, lon_deg=None)
+    return event
 
 
 def _finite(x: float | None) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core import metrics
 from core.model import Flag, Frames, HelmetEvent, HelmetStatus, Prompt, Reason, Rejected, Strap, Worn
 from ingest.codec.topics import CLOCK_SET_US, FRAME_BYTES_MAX, SAMPLES_MAX, VERSION, Message
 
@@ -47,7 +48,7 @@ class _JsonMotion(_Json):
 
 class _JsonEvent(_Json):
     type: Literal["sos", "ok", "worn", "not_worn", "power_off"]
-    t_us: Annotated[int, Field(ge=0, lt=2**62)]
+    t_us: int
     lat: _Latitude | None = None
     lon: _Longitude | None = None
 
@@ -171,12 +172,19 @@ def _json_flags(value: _JsonMotion, position: bool) -> int:
     )
 
 
-def decode_event(message: Message, helmet: str) -> HelmetEvent | Rejected:
-    """A button press or another happening besides motion."""
+def decode_event(message: Message, helmet: str, *, future_s: float = 60.0) -> HelmetEvent | Rejected:
+    """A button press or another happening besides motion.
+
+    A time that cannot be true never costs a call for help: that of a clock never set, or more than `future_s` after
+    the arrival, is replaced by the time of arrival.
+    """
     value = _parse(_JsonEvent, message, helmet)
     if isinstance(value, Rejected):
         return value
-    t_us = message.received_us if value.t_us < CLOCK_SET_US else value.t_us
+    plausible = CLOCK_SET_US <= value.t_us <= message.received_us + int(future_s * 1e6)
+    t_us = value.t_us if plausible else message.received_us
+    if not plausible:
+        metrics.EVENT_CLOCKS.inc()
     return HelmetEvent(helmet, value.type, t_us, message.received_us, value.lat, value.lon)
 
 

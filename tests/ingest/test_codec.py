@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from core import metrics
 from core.model import Flag, Frames, HelmetEvent, HelmetStatus, Prompt, Reason, Rejected
 from ingest import codec
 from ingest.codec import HEADER, Message
+from ingest.codec.topics import CLOCK_SET_US
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden_frame.hex"
 
@@ -184,6 +186,23 @@ def test_events_status_and_prompts_round_trip() -> None:
     assert codec.decode_status(Message("", codec.encode_status(status), NOW_US), "SF-1") == status
     prompt = Prompt("received", boot=3, seq=41)
     assert codec.decode_prompt(codec.encode_prompt(prompt)) == prompt
+
+
+@given(
+    st.integers(-(2**80), 2**80) | st.integers(NOW_US - 10**9, NOW_US + 10**9),
+    st.floats(0.001, 1e5),
+    st.sampled_from(["sos", "ok", "worn"]),
+)
+def test_no_clock_of_a_helmet_costs_an_event_or_dates_it_into_the_future(
+    t_us: int, future_s: float, kind: str
+) -> None:
+    before = metrics.EVENT_CLOCKS._value.get()
+    text = f'{{"v": 1, "helmet": "SF-1", "type": "{kind}", "t_us": {t_us}}}'
+    event = codec.decode_event(Message("t", text.encode(), NOW_US), "SF-1", future_s=future_s)
+    assert isinstance(event, HelmetEvent) and event.type == kind
+    true = CLOCK_SET_US <= t_us <= NOW_US + int(future_s * 1e6)
+    assert event.t_us == (t_us if true else NOW_US)
+    assert metrics.EVENT_CLOCKS._value.get() - before == (not true)
 
 
 @given(st.binary(max_size=200))

@@ -1,7 +1,11 @@
 """The broker's side, against a real mosquitto: nothing acknowledged before its time, nothing lost, nothing stuck."""
 
 import contextlib
-import queue
+import ctypes
+import os
+import random
+import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -11,16 +15,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from paho.mqtt import publish
+from structlog.testing import capture_logs
 
 from core import metrics
 from core.clock import SystemClock
 from core.config import ConfigError, Ingest, Mqtt
+from ingest import mqtt
+from ingest.client_id import Takeovers, claim
 from ingest.inbox import Delivery
 from ingest.mqtt import Subscriber
 from ingest.shards import parse_shards, topic_filters
 
 TOPIC = "helmets/3f/SF-000001/motion"
+ENDS_A_THREAD = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def settings(port: int, **more: object) -> Ingest:
@@ -51,7 +62,13 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 def take(subscriber: Subscriber, count: int) -> list[Delivery]:
-    return [subscriber.inbox.get(timeout=10) for _ in range(count)]
+    """The next so many, one by one."""
+    taken: list[Delivery] = []
+    while len(taken) < count:
+        one = subscriber.inbox.take(1, timeout=10)
+        assert one, "nothing came"
+        taken += one
+    return taken
 
 
 def payloads(deliveries: list[Delivery]) -> list[bytes]:
@@ -66,8 +83,7 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto: 
         first.acknowledge(got[:1])
     with subscribed(settings(broker.port)) as second:
         assert payloads(take(second, 2)) == [b"b", b"c"]
-        with pytest.raises(queue.Empty):
-            second.inbox.get(timeout=0.3)
+        assert not second.inbox.take(1, timeout=0.3)
 
 
 def test_what_is_sent_while_we_are_away_waits_in_the_session(mosquitto: Callable) -> None:
@@ -114,6 +130,125 @@ def test_two_workers_with_one_name_do_not_throw_each_other_out_at_full_speed(mos
     assert connections() - before < 25
 
 
+def test_of_two_workers_with_one_name_one_gives_up_and_the_other_goes_on(
+    mosquitto: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pauses between two tries, which grow to half a minute, are cut short, and the lots are drawn."""
+    monkeypatch.setattr(mqtt, "backoff_s", lambda *_: random.uniform(0.02, 0.1))
+    broker = mosquitto()
+    first, second = (Subscriber(settings(broker.port), SystemClock()) for _ in range(2))
+    first._takeovers, second._takeovers = Takeovers(14), Takeovers(6)
+    with capture_logs() as said:
+        first.start()
+        second.start()
+        assert second.failed.wait(20)
+        until(first.connected.is_set, "the other has the broker")
+        time.sleep(0.3)
+        assert first.connected.is_set() and not first.failed.is_set()
+        first.leave()
+        first.join(5)
+    (line,) = [each for each in said if each["event"] == "broker.taken_over"]
+    assert "ingest.worker" in line["hint"] and line["client_id"] == "helmetwatch-test"
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 20))
+def test_only_so_many_cut_connections_in_a_row_mean_another_client_with_our_name(
+    cuts: list[bool], proof: int
+) -> None:
+    takeovers = Takeovers(proof)
+    for i, cut in enumerate(cuts, 1):
+        assert takeovers.ended(cut=cut) == (i >= proof and all(cuts[i - proof : i]))
+
+
+def test_a_second_worker_on_this_machine_with_one_name_at_one_broker_does_not_start(tmp_path: Path) -> None:
+    def config(**mqtt: object) -> Ingest:
+        return Ingest.model_validate({"worker": f"test-{tmp_path}", "mqtt": {"port": 1883} | mqtt})
+
+    with claim(config()):
+        with pytest.raises(ConfigError, match=r"ingest\.worker: another worker on this machine"):
+            claim(config())
+        claim(config(port=1884)).close()
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"ingest": {"worker": f"test-{tmp_path}"}}))
+        told = subprocess.run(
+            [sys.executable, "-m", "app.cli", "worker", "--config", str(tmp_path / "config.yaml")],
+            env=os.environ | {"HELMETWATCH_DESK_TOKEN": secrets.token_urlsafe(32)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert told.returncode == 1 and "another worker on this machine" in told.stderr
+    claim(config()).close()
+
+
+class Hasty(threading.Event):
+    """Waits without waiting, and is set after so many waits."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self.left, self.longest_s = waits, 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left, self.longest_s = self.left - 1, max(self.longest_s, timeout or 0)
+        if self.left <= 0:
+            self.set()
+        return self.is_set()
+
+
+def test_a_broker_that_refuses_for_hours_does_not_end_the_thread_and_is_no_namesake() -> None:
+    """At half a minute each, more than nine hours."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    subscriber = Subscriber(settings(port), SystemClock())
+    subscriber._stopping = hasty = Hasty(1100)
+    with capture_logs() as said:
+        subscriber.start()
+        subscriber.join(60)
+    assert hasty.left == 0 and not subscriber.alive() and not subscriber.failed.is_set()
+    assert hasty.longest_s <= 30
+    assert {each["event"] for each in said} == {"broker.failed"} and len(said) == 1100
+
+
+def test_a_certificate_that_is_missing_for_a_while_is_tried_again(tmp_path: Path) -> None:
+    missing = tmp_path / "ca.crt"
+    subscriber = Subscriber(settings(1, tls={"enabled": True, "ca_file": str(missing)}), SystemClock())
+    subscriber._stopping = Hasty(5)
+    with capture_logs() as said:
+        subscriber.start()
+        subscriber.join(20)
+    assert not subscriber.failed.is_set()
+    assert [str(missing) in each["error"] for each in said] == [True] * 5
+
+
+@ENDS_A_THREAD
+def test_a_thread_that_ends_unbidden_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscriber = Subscriber(settings(1), SystemClock())
+
+    def ends() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(subscriber, "_connection", ends)
+    subscriber.start()
+    subscriber.join(10)
+    assert not subscriber.alive() and subscriber.failed.is_set()
+
+
+@ENDS_A_THREAD
+def test_a_network_thread_that_dies_is_noticed_and_replaced(mosquitto: Callable) -> None:
+    """paho goes on saying that it is connected."""
+    broker = mosquitto()
+    before = failures("thread_died")
+    with subscribed(settings(broker.port)) as subscriber:
+        thread = subscriber._network_thread()
+        assert thread is not None
+        raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        assert raise_in(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)) == 1
+        until(lambda: failures("thread_died") > before, "it is noticed")
+        assert not thread.is_alive()
+        assert subscriber.connected.wait(20)
+        send(broker.port, b"after")
+        assert payloads(take(subscriber, 1)) == [b"after"]
+
+
 def connections() -> float:
     return sum(metrics.CONNECTS.labels(session)._value.get() for session in ("new", "resumed"))
 
@@ -126,10 +261,41 @@ def test_a_full_queue_slows_the_broker_and_loses_nothing(mosquitto: Callable) ->
         got: list[Delivery] = []
         while len(got) < len(sent):
             some = take(subscriber, 1)
-            assert subscriber.inbox.qsize() <= 100
+            assert len(subscriber.inbox) <= 100
             subscriber.acknowledge(some)
             got += some
         assert payloads(got) == sent
+
+
+def test_large_messages_fill_the_queue_by_their_bytes(mosquitto: Callable) -> None:
+    """Ten thousand of 64 KiB would be 640 MB."""
+    broker = mosquitto()
+    sent = [b"%d" % i + bytes(60_000) for i in range(60)]
+    with subscribed(settings(broker.port, queue_mb=1)) as subscriber:
+        send(broker.port, *sent)
+        until(lambda: len(subscriber.inbox) == 17, "as many as fit into 1 MiB have come")
+        time.sleep(0.3)
+        assert len(subscriber.inbox) == 17
+        got: list[Delivery] = []
+        while len(got) < len(sent):
+            some = take(subscriber, 1)
+            subscriber.acknowledge(some)
+            got += some
+        assert payloads(got) == sent
+
+
+def test_prompts_that_the_broker_does_not_take_are_given_up_and_counted(
+    mosquitto: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_PROMPTS_MAX", 50)
+    broker = mosquitto()
+    with subscribed(settings(broker.port)) as subscriber:
+        before = metrics.PROMPTS_DROPPED._value.get()
+        broker.process.send_signal(signal.SIGSTOP)
+        taken = [subscriber.publish("helmets/3f/SF-000001/prompt", b"x") for _ in range(80)]
+        broker.process.send_signal(signal.SIGCONT)
+        assert taken == [True] * 50 + [False] * 30
+        assert metrics.PROMPTS_DROPPED._value.get() - before == 30
 
 
 def test_refused_credentials_are_not_hammered(mosquitto: Callable, tmp_path: Path) -> None:
@@ -208,7 +374,7 @@ def test_messages_that_the_broker_drops_for_want_of_room_are_noticed(mosquitto: 
             send(broker.port, b"x")
             subscriber.acknowledge(take(subscriber, 1))
         until(lambda: metrics.BROKER_DROPPED._value.get() - before >= 80, "the broker's count has come")
-        assert subscriber.inbox.empty()
+        assert not len(subscriber.inbox)
     assert 80 <= metrics.BROKER_DROPPED._value.get() - before <= sent
 
 
@@ -250,15 +416,116 @@ def scripted(reply: bytes) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+class Forgetful:
+    """A broker that cuts its first connection, forgets the session, and numbers the next message 1 again.
+
+    `heard` is what it was told after its first CONNACK; its second waits for `accept`.
+    """
+
+    PUBLISH = bytes([0x32, 5 + len(TOPIC) + 1, 0, len(TOPIC)]) + TOPIC.encode() + bytes([0, 1, 0]) + b"x"
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.cut, self.second, self.accept = threading.Event(), threading.Event(), threading.Event()
+        self.heard = b""
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            first, _ = self.listener.accept()
+            with first:
+                self._welcome(first)
+                self.cut.wait(20)
+            connection, _ = self.listener.accept()
+            with connection:
+                connection.recv(4096)
+                self.second.set()
+                while not self.accept.wait(0.01):
+                    self._hear(connection)
+                self._welcome(connection, connect=False)
+                while True:
+                    self._hear(connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        connection.settimeout(0.05)
+        with contextlib.suppress(TimeoutError):
+            if not (some := connection.recv(4096)):
+                raise OSError
+            self.heard += some
+
+    def _welcome(self, connection: socket.socket, *, connect: bool = True) -> None:
+        """Accepts it, and its one subscription, as packet 1; then sends a message with the number 1."""
+        if connect:
+            connection.recv(4096)
+        connection.sendall(bytes([0x20, 3, 0, 0, 0]))
+        connection.settimeout(5)
+        self.heard += connection.recv(4096)
+        connection.sendall(bytes([0x90, 6, 0, 1, 0, 1, 1, 1]) + self.PUBLISH)
+
+    def pubacks(self) -> int:
+        return self.heard.count(bytes([0x40, 2, 0, 1]))
+
+
+@pytest.fixture
+def forgetful() -> Iterator[tuple[Forgetful, Subscriber]]:
+    broker = Forgetful()
+    subscriber = Subscriber(settings(broker.port, protocol="5", watch_drops=False), SystemClock())
+    subscriber.start()
+    try:
+        yield broker, subscriber
+    finally:
+        subscriber.leave()
+        broker.listener.close()
+        subscriber.join(5)
+
+
+def test_an_acknowledgement_between_two_connections_is_not_sent_by_the_next(
+    forgetful: tuple[Forgetful, Subscriber],
+) -> None:
+    """The client of the next connection is there already, and its broker has not said a word yet."""
+    broker, subscriber = forgetful
+    old = take(subscriber, 1)
+    broker.cut.set()
+    assert broker.second.wait(20)
+    subscriber.acknowledge(old)
+    broker.accept.set()
+    new = take(subscriber, 1)
+    assert broker.pubacks() == 0, "the broker would take it for the message that has this number now"
+    subscriber.acknowledge(new)
+    until(lambda: broker.pubacks() == 1, "the new one is acknowledged")
+
+
+def test_acknowledgements_that_a_new_connection_overtakes_are_not_sent_by_it(
+    forgetful: tuple[Forgetful, Subscriber],
+) -> None:
+    broker, subscriber = forgetful
+    old, new = take(subscriber, 1), []
+
+    class Overtaken(list[Delivery]):
+        def __iter__(self) -> Iterator[Delivery]:
+            broker.accept.set()
+            new.extend(take(subscriber, 1))
+            yield from old
+
+    broker.cut.set()
+    assert broker.second.wait(20)
+    subscriber.acknowledge(Overtaken(old))
+    subscriber.acknowledge(new)
+    until(lambda: broker.pubacks() > 0, "the new one is acknowledged")
+    time.sleep(0.2)
+    assert broker.pubacks() == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "label"),
     [(bytes([0x20, 3, 0, code, 0]), label) for code, label in REFUSALS.items()]
     + [(bytes([0x20, 3, 0, 0, 0, 0xE0, 2, code, 0]), label) for code, label in ENDS.items()],
     ids=[f"refused-{label}" for label in REFUSALS.values()] + [f"closed-{label}" for label in ENDS.values()],
 )
-def test_each_reason_of_the_broker_has_a_counter_of_its_own(reply: bytes, label: str) -> None:
+def test_each_reason_of_the_broker_has_a_counter_and_a_line_of_its_own(reply: bytes, label: str) -> None:
     before = failures(label)
-    with scripted(reply) as port:
+    with scripted(reply) as port, capture_logs() as said:
         subscriber = Subscriber(settings(port, protocol="5"), SystemClock())
         subscriber.start()
         until(lambda: failures(label) > before, label)
@@ -266,3 +533,9 @@ def test_each_reason_of_the_broker_has_a_counter_of_its_own(reply: bytes, label:
         assert subscriber.failed.wait(5 if label == "taken_over" else 0) == (label == "taken_over")
         subscriber.leave()
         subscriber.join(5)
+    line = next(each for each in said if each["log_level"] == "error")
+    if label == "taken_over":
+        assert line["event"] == "broker.taken_over"
+    else:
+        assert line["event"] == ("broker.refused" if reply[3] else "broker.closed")
+        assert line["label"] == label and line["hint"]

@@ -89,7 +89,7 @@ def _work(config: Path, token: str, password: str, log: Path, fate: Fate) -> Non
         os._exit(1)
     if fate.death:
         _arm(worker, *fate.death)
-    health.serve(settings.ingest.metrics_port, worker.ready)
+    health.serve(settings.ingest.metrics_port, worker.ready, worker.hung)
     os._exit(worker.run(stop))
 
 

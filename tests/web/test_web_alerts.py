@@ -153,6 +153,26 @@ async def test_delivering_twice_changes_nothing(desk: Running) -> None:
 
 
 @on_desk
+async def test_a_helmet_whose_clock_is_years_ahead_cancels_no_later_crash_and_its_sos_is_heard(
+    desk: Running,
+) -> None:
+    day_us = 86_400_000_000
+    for kind, ahead_us in (("ok", 365 * day_us), ("sos", 2**62), ("sos", -(2**62)), ("sos", 2**70)):
+        helmet = "SF-000001" if kind == "ok" else "SF-000002"
+        said = HelmetEvent(helmet, kind, START_US - day_us + ahead_us, START_US - day_us)
+        async with desk.worker.post("/api/v1/events", json=[asdict(said)]) as answer:
+            assert await answer.json() == {"taken": 1}
+    await desk.tell(detection(stage=Stage.FAST))
+    person = await desk.person()
+    async with person.get("/api/v1/alerts") as answer:
+        alerts = (await answer.json())["alerts"]
+    assert {(alert["kind"], alert["state"]) for alert in alerts} == {
+        ("sos", "open"),
+        ("head_strike", "pending"),
+    }
+
+
+@on_desk
 async def test_lists_go_by_pages_and_states(desk: Running) -> None:
     await desk.tell(*(detection(f"i{n}", stage=Stage.CONFIRMED if n % 2 else Stage.FAST) for n in range(7)))
     person = await desk.person()
