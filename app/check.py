@@ -85,7 +85,7 @@ def _clock(config: Config, now_us: int) -> Iterator[Finding]:
             "clock",
             "error",
             "this machine believes it is before 2024",
-            "set the clock (timedatectl set-ntp true): frames would all be rejected as from the future",
+            "set the clock (timedatectl set-ntp true): frames would all be dated by their arrival, a wrong time",
         )
     else:
         yield _synchronised()

@@ -24,6 +24,8 @@ from storage import StoreError, open_store
 
 _BEFORE_US, _AFTER_US = 1_000_000, 10_000_000
 """An alert belongs to a happening if it occurred between 1 s before and 10 s after it (event scoring)."""
+_AFTER_FRAMES = 12
+"""A first decision falls due 10 s after an impact at the latest."""
 _ANSWER_US = 120_000_000
 """So long after a crash a rider who is asked may press SOS: an alert of its own, neither repeated nor false."""
 _PAGE = 200
@@ -130,6 +132,9 @@ def _answered(crash: Crash, sos: dict[str, Any]) -> bool:
 def _belongs(alert: dict[str, Any], crash: Crash) -> bool:
     if alert["helmet"] != crash.helmet:
         return False
+    # Where one of the clocks was wrong, the frame still tells.
+    if alert.get("boot") == crash.boot and 0 <= alert.get("frame_seq", -1) - crash.seq <= _AFTER_FRAMES:
+        return True
     return any(
         -_BEFORE_US <= t_us - crash.t_us <= _AFTER_US for t_us in [alert["occurred_us"], *alert["impacts_us"]]
     )
@@ -203,11 +208,13 @@ def _alerts(book: Reader, ledger: Ledger) -> Iterator[dict[str, Any]]:
     `told` is what the book says of the notices about each: it writes down that a channel took one after its answer.
     """
     helmets = {helmet for helmet, _, _ in ledger.published}
+    boots = {boot for _, boot, _ in ledger.published}
     began_us = min((t0_us for t0_us, _ in ledger.published.values()), default=0) - _BEFORE_US
     found, before = [], None
     while True:
         page, before = book.alerts(Filter(), _PAGE, before)
-        found += [alert for alert in page if alert.helmet in helmets and alert.occurred_us >= began_us]
+        mine = [alert for alert in page if alert.helmet in helmets]
+        found += [alert for alert in mine if alert.occurred_us >= began_us or alert.boot in boots]
         if before is None:
             break
     told = book.told([alert.id for alert in found])

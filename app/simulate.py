@@ -127,7 +127,7 @@ class Wanted:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @config_option
 @click.pass_context
-def simulate(context: click.Context, **said: Any) -> None:
+def simulate(context: click.Context, /, **said: Any) -> None:
     """Simulate a fleet, run a scenario with expectations, play or record messages (docs/scenarios.md).
 
     Without SCENARIO a fleet rides against the broker of the section ingest.mqtt. With one (a YAML file, or a name

@@ -91,7 +91,7 @@ class Ingest(Section):
     tick_ms: Annotated[int, Field(ge=5, le=1000)] = 50
     """Milliseconds between two turns of drain, detect, commit, acknowledge."""
     future_s: Annotated[float, Field(gt=0)] = 60.0
-    """Frames dated further than this in the future are rejected; events get the time of their arrival."""
+    """Frames and events dated further than this in the future get the time of their arrival."""
     ancient_h: Annotated[float, Field(gt=0)] = 24.0
     """Frames older than this are stored as telemetry but never alert."""
     events_per_min: Annotated[int, Field(ge=1)] = 60

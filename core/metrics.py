@@ -22,6 +22,10 @@ PROMPTS_DROPPED = Counter(
 )
 HEARTBEATS = Counter("helmetwatch_heartbeats", "Signs of life sent to the outside", ["outcome"])
 
+FRAME_CLOCKS = Counter(
+    "helmetwatch_frame_times_replaced",
+    "Motion frames whose time could not be true: theirs is that of their arrival",
+)
 EVENT_CLOCKS = Counter(
     "helmetwatch_event_times_replaced", "Events whose time could not be true: theirs is that of their arrival"
 )

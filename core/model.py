@@ -182,7 +182,6 @@ class Reason(StrEnum):
     IDENTITY = "identity"
     VALUE = "value"
     JSON = "json"
-    FUTURE = "future"
     STORE = "store"
     """No message but a row of ours: the telemetry store will never take it."""
     RATE = "rate"

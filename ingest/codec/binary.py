@@ -54,8 +54,8 @@ class Decoded(NamedTuple):
 def decode_motion(messages: Sequence[Message], *, future_s: float = 60.0) -> Decoded:
     """Decodes motion messages, binary and JSON mixed, of many helmets at once.
 
-    Rows keep the order of arrival within each `Frames`; messages of equal length share one. Frames dated more
-    than `future_s` after their arrival are rejected; a clock never set is replaced by the time of arrival.
+    Rows keep the order of arrival within each `Frames`; messages of equal length share one. A clock that cannot be
+    right, never set or more than `future_s` ahead of the arrival, is replaced by the time of arrival, and counted.
     """
     frames: list[Frames] = []
     rejected: list[tuple[Message, Rejected]] = []
@@ -97,7 +97,7 @@ def _decode_binary(
     header = np.ascontiguousarray(raw[:, : HEADER.itemsize]).view(HEADER)[:, 0]
     received = np.array([m.received_us for m, _ in group], np.int64)
     names = np.array([name.encode() for _, name in group], "S24")
-    why = _faults(size, header, raw, received, names, future_s)
+    why = _faults(size, header, raw, names)
     bad = why >= 0
     for k in np.flatnonzero(bad).tolist():
         reason, detail = _FAULTS[why[k]]
@@ -108,9 +108,8 @@ def _decode_binary(
         rows = np.flatnonzero(~bad & (gyro == with_gyro))
         if len(rows):
             helmet = [group[k][1] for k in rows.tolist()]
-            frames.append(
-                _frames(helmet, header[rows], raw[rows, HEADER.itemsize : -4], received[rows], with_gyro)
-            )
+            body = raw[rows, HEADER.itemsize : -4]
+            frames.append(_frames(helmet, header[rows], body, received[rows], with_gyro, future_s))
 
 
 _FAULTS = [
@@ -121,7 +120,6 @@ _FAULTS = [
     (Reason.FLAGS, "unknown flags or reserved bytes are set"),
     (Reason.IDENTITY, "the helmet in the payload is not the one in the topic"),
     (Reason.VALUE, "a number is out of range or not finite"),
-    (Reason.FUTURE, "dated in the future"),
 ]
 
 
@@ -129,9 +127,7 @@ def _faults(
     size: int,
     header: npt.NDArray[Any],
     raw: npt.NDArray[np.uint8],
-    received: npt.NDArray[np.int64],
     names: npt.NDArray[np.bytes_],
-    future_s: float,
 ) -> npt.NDArray[np.intp]:
     """(K,) number of the first fault in `_FAULTS` that each row has, −1 for none."""
     count = header["count"].astype(np.int64)
@@ -147,7 +143,6 @@ def _faults(
             ((header["flags"] & ~np.uint8(_KNOWN_FLAGS)) != 0) | (raw[:, 85:88] != 0).any(1),
             header["helmet"] != names,
             _bad_values(header, gyro),
-            header["t0_us"] > received + int(future_s * 1e6),
         ]
     table = np.stack(faults)
     return np.where(table.any(0), table.argmax(0), -1)
@@ -186,6 +181,7 @@ def _frames(
     body: npt.NDArray[np.uint8],
     received: npt.NDArray[np.int64],
     with_gyro: bool,
+    future_s: float,
 ) -> Frames:
     n = int(header["count"][0])
     samples = np.ascontiguousarray(body).view("<i2").reshape(len(helmet), 1 + with_gyro, n, 3)
@@ -201,7 +197,7 @@ def _frames(
         helmet=helmet,
         boot=header["boot"].copy(),
         seq=header["seq"].copy(),
-        t0_us=set_clock(header["t0_us"], received, n, header["period_ns"]),
+        t0_us=set_clock(header["t0_us"], received, n, header["period_ns"], future_s),
         received_us=received,
         period_ns=header["period_ns"].copy(),
         full_scale_g=header["full_scale_g"].copy(),

@@ -104,10 +104,17 @@ def set_clock(
     received_us: npt.NDArray[np.int64],
     n: int,
     period_ns: npt.NDArray[np.uint32],
+    future_s: float,
 ) -> npt.NDArray[np.int64]:
-    """(K,) device times, with those of clocks that were never set replaced by the time of arrival."""
+    """(K,) device times, with those that cannot be right replaced by the time of arrival.
+
+    Of clocks that were never set, or that are more than `future_s` ahead: of the helmet's clock or of ours, and
+    neither may cost a crash.
+    """
     length_us = n * period_ns.astype(np.int64) // 1000
-    return np.where(t0_us < CLOCK_SET_US, received_us - length_us, t0_us)
+    wrong = (t0_us < CLOCK_SET_US) | (t0_us > received_us + int(future_s * 1e6))
+    metrics.FRAME_CLOCKS.inc(int(wrong.sum()))
+    return np.where(wrong, received_us - length_us, t0_us)
 
 
 def decode_json_motion(message: Message, helmet: str, future_s: float) -> Frames | Rejected:
@@ -115,8 +122,6 @@ def decode_json_motion(message: Message, helmet: str, future_s: float) -> Frames
     value = _parse(_JsonMotion, message, helmet)
     if isinstance(value, Rejected):
         return value
-    if value.t0_us > message.received_us + int(future_s * 1e6):
-        return Rejected(message.topic, Reason.FUTURE, "dated in the future")
     acc = np.array(value.acc_g, np.float64)
     gyro = None if value.gyro_rad_s is None else np.array(value.gyro_rad_s, np.float64).reshape(-1, 3)
     if gyro is not None and len(gyro) != len(acc):
@@ -138,7 +143,7 @@ def decode_json_motion(message: Message, helmet: str, future_s: float) -> Frames
         helmet=[helmet],
         boot=np.array([value.boot], np.uint32),
         seq=np.array([value.seq], np.uint32),
-        t0_us=set_clock(np.array([value.t0_us], np.int64), received, len(acc), period_ns),
+        t0_us=set_clock(np.array([value.t0_us], np.int64), received, len(acc), period_ns, future_s),
         received_us=received,
         period_ns=period_ns,
         full_scale_g=column(value.full_scale_g),

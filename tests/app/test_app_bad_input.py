@@ -25,14 +25,12 @@ def test_each_kind_of_bad_frame_is_counted_by_its_reason_and_the_stream_goes_on(
     fleet = Helmets(load_scenario(1, 1.0, 0.0), time.time_ns() // 1000 - 5_000_000)
     good = [fleet.prepare(np.arange(1))[0].payload for _ in range(5)]
     one, nan = good[0], np.float32(np.nan).tobytes()
-    future = (time.time_ns() // 1000 + 3_600_000_000).to_bytes(8, "little")
     bad = {
         "size": [b"", one[:50], one[:300], b"\xff" * 5],
         "magic": [b"garbage " * 20],
         "checksum": [one[:-1] + bytes([one[-1] ^ 1])],
         "version": [sealed(one[:2] + b"\x07" + one[3:])],
         "value": [sealed(one[:56] + nan + one[60:])],
-        "future": [sealed(one[:36] + future + one[44:])],
         "json": [b"{nonsense"],
         "identity": [sealed(one[:4] + b"SF-999999" + one[13:])],
     }

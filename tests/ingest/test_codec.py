@@ -119,7 +119,6 @@ NAN = np.float32(np.nan).tobytes()
         (patched(60, np.float32(np.inf).tobytes()), Reason.VALUE),
         (patched(50, b"\x03"), Reason.VALUE),
         (patched(84, b"\x65"), Reason.VALUE),
-        (patched(36, (NOW_US + 3_600_000_000).to_bytes(8, "little")), Reason.FUTURE),
         (b"{", Reason.JSON),
         (b'{"v": 1, "helmet": "SF-000001", "boot": 1, "seq": 1, "t0_us": 1, "hz": 100, "acc_g": [[NaN, 0, 0]]}',
          Reason.VALUE),
@@ -167,9 +166,22 @@ def test_the_json_twin_says_the_same_as_the_binary_frame() -> None:
     assert np.allclose(one.acc[0] * one.g_per_count[0], [[0, -0.5, 1], [2.5, 0.25, 16]], atol=2e-3)
 
 
-def test_a_clock_that_was_never_set_is_replaced_by_the_time_of_arrival() -> None:
-    (one,) = codec.decode_motion([message(patched(36, bytes(8)))]).frames
-    assert one.t0_us[0] == one.received_us[0] - 20_000
+@given(
+    st.integers(0, 2**62 - 1) | st.integers(NOW_US - 10**9, NOW_US + 10**9),
+    st.floats(0.001, 1e5),
+    st.booleans(),
+)
+def test_no_clock_costs_a_frame_or_dates_it_into_the_future(
+    t0_us: int, future_s: float, as_json: bool
+) -> None:
+    text = f'{{"v": 1, "helmet": "SF-000001", "boot": 3, "seq": 1, "t0_us": {t0_us}, "hz": 100, "acc_g": [[0, 0, 1]]}}'
+    payload = text.encode() if as_json else patched(36, t0_us.to_bytes(8, "little"))
+    before = metrics.FRAME_CLOCKS._value.get()
+    (one,) = codec.decode_motion([message(payload)], future_s=future_s).frames
+    true = CLOCK_SET_US <= t0_us <= NOW_US + int(future_s * 1e6)
+    length_us = one.acc.shape[1] * 10_000
+    assert one.t0_us[0] == (t0_us if true else one.received_us[0] - length_us)
+    assert metrics.FRAME_CLOCKS._value.get() - before == (not true)
 
 
 def test_the_shard_is_the_checksum_that_the_document_says() -> None:

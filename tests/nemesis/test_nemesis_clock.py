@@ -18,7 +18,7 @@ def settled(account: Account) -> bool:
 
 
 def test_the_server_clock_is_set_forwards_and_back(ring: Arena) -> None:
-    """By 30 s: less than `ingest.future_s`, beyond which frames would count as dated in the future."""
+    """By 30 s: less than `ingest.future_s`, beyond which frames are dated by their arrival."""
     ring.start_worker(steps_s=(30, -30, 0))
     ring.connected()
     ride = ring.ride(seed=10)
@@ -30,7 +30,7 @@ def test_the_server_clock_is_set_forwards_and_back(ring: Arena) -> None:
 
 @pytest.mark.parametrize("wrong_s", [-HOUR_S, DAY_S], ids=["an hour back", "a day forwards"])
 def test_the_server_clock_is_far_wrong_for_a_while(ring: Arena, wrong_s: float) -> None:
-    """Frames count as dated in the future, or as ancient: none is lost, and only crashes of that while may be missed."""
+    """Frames are dated by their arrival, or count as ancient: none is lost, and a crash is missed only of these."""
     ring.start_worker(steps_s=(wrong_s, 0))
     ring.connected()
     ride = ring.ride(seed=17, seconds=60)
@@ -43,13 +43,14 @@ def test_the_server_clock_is_far_wrong_for_a_while(ring: Arena, wrong_s: float) 
     account = ring.settle(ride, settled)
     crashes = read_ledger(ride.ledger).crashes
     assert wrong < len(crashes) == account.collisions
-    assert settled(account) and set(account.missed) <= set(crashes[right:wrong]), str(account)
+    assert settled(account) and account.rejected == 0, str(account)
+    assert set(account.missed) <= (set() if wrong_s < 0 else set(crashes[right:wrong])), str(account)
     assert account.duplicated == 0 and not account.repeated and not account.false, str(account)
 
 
 @pytest.mark.parametrize("wrong_s", [-HOUR_S, DAY_S], ids=["an hour back", "a day forwards"])
 def test_helmets_whose_clocks_are_far_wrong_for_a_while(ring: Arena, wrong_s: float) -> None:
-    """Two crash meanwhile, two afterwards; only frames that are dated in the future are rejected, each by its name."""
+    """Two crash meanwhile, two afterwards: whoever's clock it is, nobody's crash is missed."""
     ring.start_worker()
     ring.connected()
     faults = [
@@ -61,8 +62,4 @@ def test_helmets_whose_clocks_are_far_wrong_for_a_while(ring: Arena, wrong_s: fl
     account = ring.settle(ride, settled)
     assert settled(account) and account.collisions == 4, str(account)
     assert account.duplicated == 0 and not account.repeated and not account.false, str(account)
-    if wrong_s < 0:
-        assert account.kept and account.rejected == 0, str(account)
-    else:
-        meanwhile = {crash for crash in read_ledger(ride.ledger).crashes if crash.helmet[-1] in "12"}
-        assert account.rejected > 10 and set(account.missed) <= meanwhile, str(account)
+    assert account.kept and account.rejected == 0, str(account)

@@ -42,7 +42,6 @@ def sent(faults: Faults, seed: int = 1) -> list[Sent]:
         ("checksum", {Reason.CHECKSUM}),
         ("version", {Reason.VERSION}),
         ("garbage", {Reason.SIZE, Reason.MAGIC, Reason.JSON}),
-        ("future", {Reason.FUTURE}),
         ("foreign", {Reason.IDENTITY}),
     ],
 )
@@ -51,6 +50,10 @@ def test_a_broken_frame_is_rejected_for_the_reason_it_was_broken(fault: str, rea
     assert len(out) == len(GOOD)
     assert not any(intact for _, intact, _ in out)
     assert {outcome(payload) for payload, _, _ in out} <= reasons
+
+
+def test_a_frame_dated_in_the_future_counts_as_of_its_arrival() -> None:
+    assert [outcome(payload) for payload, _, _ in sent(Faults(future=1.0))] == list(range(len(GOOD)))
 
 
 def test_lost_frames_are_missing_repeated_ones_are_equal_and_swapped_ones_change_places() -> None:
