@@ -32,6 +32,7 @@ from ingest.retention import Retention
 from ingest.sampler import WATCHED_US, Sampler
 from ingest.store_relay import StoreRelay
 from ingest.telemetry import as_telemetry
+from ingest.turns import Turns
 from storage import open_store
 
 log = structlog.get_logger()
@@ -66,6 +67,7 @@ class Worker:
         self._resume()
         self._subscriber = Subscriber(config.ingest, clock)
         self._messages = Messages(self._subscriber.publish)
+        self._turns = Turns(self._subscriber.inbox, _DRAIN_MAX)
         self._taken_outbox: deque[tuple[State, int]] = deque()
         self._taken_telemetry: deque[int] = deque()
         self._refused_rows: deque[tuple[Message, Rejected]] = deque()
@@ -134,13 +136,14 @@ class Worker:
             self.turned_s = time.monotonic()
             metrics.TICK.observe(self.turned_s - began)
             self._retention.turn(self.turned_s, self._clock.now_us())
-            stop.wait(max(0.0, began + turn_s - time.monotonic()))
+            if not self._turns:
+                stop.wait(max(0.0, began + turn_s - time.monotonic()))
         return self._shut_down()
 
     def turn(self, stop: threading.Event) -> int:
         """One turn of the loop; returns how many messages it took."""
-        deliveries = self._subscriber.inbox.take(_DRAIN_MAX)
-        metrics.QUEUE.set(len(self._subscriber.inbox))
+        deliveries = self._turns.take()
+        metrics.QUEUE.set(len(self._subscriber.inbox) + len(self._turns))
         self._count_network_cpu()
         messages = [d.message for d in deliveries]
         try:
@@ -152,7 +155,7 @@ class Worker:
         if prompts is None:
             return 0
         with stage("acknowledge"):
-            self._subscriber.acknowledge(deliveries)
+            self._subscriber.acknowledge(self._turns.done(deliveries))
             self._tell(prompts)
         self._rate.add(len(deliveries))
         return len(deliveries)
@@ -220,7 +223,7 @@ class Worker:
             frames=self._pipeline.frames,
             rejected=self._pipeline.rejected,
             frames_per_s=self._rate.per_s(),
-            queue=len(self._subscriber.inbox),
+            queue=len(self._subscriber.inbox) + len(self._turns),
             lag_s=self._pipeline.lag_s,
             undelivered=self._desk.undelivered,
             unstored_rows=self._journal.rows_waiting,
