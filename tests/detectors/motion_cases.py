@@ -90,7 +90,7 @@ def feed(fleet, counts, *, chunk=100, track=1, start=0, name="SF-1", skip=(), **
 
 def essence(detections):
     """What must not depend on frames: everything but identity, arrival and the frame's own columns."""
-    skip = {"incident", "received_us", "detected_us", "boot", "seq", "helmet", "late"}
+    skip = {"incident", "sent_us", "received_us", "detected_us", "boot", "seq", "helmet", "late"}
     alike = [d if d.trace is None else replace(d, trace=replace(d.trace, frames=[])) for d in detections]
     return [
         tuple((name, repr(getattr(d, name))) for name in d.__dataclass_fields__ if name not in skip)

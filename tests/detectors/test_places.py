@@ -66,10 +66,10 @@ def test_a_clock_that_was_set_back_leaves_no_wear_state_and_no_time_ahead():
 def test_a_shelf_of_before_the_clock_was_set_back_hides_no_crash():
     s = np.zeros(1, wear.WEAR)
     s["state"], s["end_us"], s["shelf_us"] = OFF, T0_US, T0_US
-    assert wear.effective(s, np.array([UNKNOWN], np.uint8)) == OFF
+    assert wear.effective(s, np.array([UNKNOWN], np.uint8), np.array([False])) == OFF
     wear.resumed(s, T0_US - 3_600_000_000, -3_600_000_000)
     s["end_us"] = T0_US - 3_599_000_000
-    assert wear.effective(s, np.array([UNKNOWN], np.uint8)) == UNKNOWN
+    assert wear.effective(s, np.array([UNKNOWN], np.uint8), np.array([False])) == UNKNOWN
 
 
 def test_an_open_ride_keeps_its_number():

@@ -73,7 +73,9 @@ def test_a_second_is_what_the_frame_in_its_middle_says(parts, data):
             # Whether it moves depends on how much of the road is in a frame; that it rides is never claimed.
             assert found[key] in (Riding.NOT, Riding.UNKNOWN)
         elif worn in riding:
-            assert found[key] == riding[worn]
+            # A bit that goes off on the road is not believed at once.
+            slipped = worn == Worn.NO and any(before == Worn.YES for _, (before, _) in parts)
+            assert found[key] in ({riding[worn], Riding.UNKNOWN} if slipped else {riding[worn]})
 
 
 @settings(max_examples=25, deadline=None)
