@@ -25,7 +25,7 @@ _GENTLE_G, _SURE_G = 0.6, 1.15
 Six of 75 acted near-falls reach it, and bend by 27° at most."""
 _STANDS_OUT = 1.2
 _UPSET_G, _UPSET = 0.2, 1.5
-"""What is around a lone sample must shake at least so much, and so many times as much as before."""
+"""What is around a blow must shake at least so much, and around a lone sample so many times as much as before."""
 _RESTS_S = 2.0
 _THING_G = 0.02
 """Largest deviation of an axis of a helmet on a table, at ±16 and ±32 g; breathing moves a head 0.03 g."""
@@ -73,8 +73,11 @@ def is_spike(f: dict[str, float]) -> bool:
 
 
 def is_fall(f: dict[str, float], p: Params) -> bool:
-    """Whether the motion within 0.3 s of the peak is violent enough for a body that falls."""
-    return f["violence_g"] >= p.fall_violence_g and not is_fault(f)
+    """Whether the motion within 0.3 s of the peak is violent enough for a body that falls.
+
+    And not the peak alone: a helmet that is put down hard knocks, a body unloads before it hits and shakes after it.
+    """
+    return f["violence_g"] >= p.fall_violence_g and f["around_g"] >= _UPSET_G and not is_fault(f)
 
 
 def is_hard(f: dict[str, float], p: Params) -> bool:
@@ -148,6 +151,7 @@ def _points(f: dict[str, float], p: Params, strike: bool, fall: bool, stopped: b
         "stopped": 1.0 if stopped else 0.0,
         "moving": -1.0 if moving and rested < p.upright_deg else 0.0,
         RIDES_ON: -3.0 if _rides_on(f, p) else 0.0,
+        "knock": -4.0 if f["riding"] == 0 and f["around_g"] < _UPSET_G else 0.0,
         "free_fall": -4.0 if _at_rest(f) and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
     }
     return {name: value for name, value in out.items() if value}

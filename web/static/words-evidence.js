@@ -45,6 +45,7 @@ export const EVIDENCE_WORDS = {
   "point.still": ["之后一动不动", "Motionless after"],
   "point.stopped": ["骑行因撞击而停止", "The blow ended the ride"],
   "point.moving": ["直立并在动", "Upright and moving"],
+  "point.knock": ["只有一下敲击，前后没有晃动", "A knock, nothing shakes around it"],
   "point.rides_on": ["继续骑行", "Rides on"],
   "point.free_fall": ["没骑行时自由落体", "Free fall while not riding"],
 };
