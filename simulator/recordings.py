@@ -1,6 +1,7 @@
 """Recordings of real motion, in the format of `docs/recordings.md`: one .npz and one meta.csv a folder."""
 
 import csv
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,20 +88,25 @@ def read(folder: Path) -> Iterator[Recording]:
             raise RecordingError(
                 f"{path} does not exist: a folder of recordings holds it (docs/recordings.md)"
             )
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordingError(f"{table}: not a CSV file in UTF-8: {error}") from None
     try:
         with np.load(data, allow_pickle=False) as npz:
             arrays = {name: npz[name] for name in npz.files}
         counts, offset, fs = arrays["counts"], arrays["offset"], arrays["fs"]
         scale = float(arrays["scale_g"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{data}: {error}") from None
     if len(rows) != len(fs) or len(offset) != len(fs) + 1 or offset[-1] != len(counts):
         raise RecordingError(
             f"{folder}: {len(rows)} rows in meta.csv, {len(fs)} rates, {len(offset)} offsets and "
             f"{len(counts)} samples do not fit together"
         )
+    if not (np.isfinite(fs) & (fs > 0)).all() or not (np.isfinite(scale) and scale > 0):
+        raise RecordingError(f"{data}: fs and scale_g must be larger than 0")
     largest = float(np.abs(counts).max(initial=0)) * scale
     # Parts read a little past their nominal range before they clip.
     range_g = next((r for r in _RANGES_G if largest <= 1.03 * r), largest)
@@ -113,11 +119,25 @@ def read(folder: Path) -> Iterator[Recording]:
             subject=row.get("subject", ""),
             fs_hz=float(fs[r]),
             acc_g=(counts[part] * np.float32(scale)).astype(np.float32),
-            full_scale_g=float(row.get("full_scale_g") or range_g),
+            full_scale_g=_range_g(table, r, row, range_g),
             t_s=arrays["t_us"][part] / 1e6 if "t_us" in arrays else None,
             gyro_rad_s=_gyro(arrays["gyro_mdps10"][part]) if "gyro_mdps10" in arrays else None,
             meta=row,
         )
+
+
+def _range_g(table: Path, number: int, row: dict[str, str], otherwise: float) -> float:
+    told = row.get("full_scale_g") or ""
+    try:
+        value = float(told) if told else otherwise
+        times = [float(x) for x in (row.get("crash_s") or "").split()]
+    except ValueError as error:
+        raise RecordingError(f"{table}: recording {number}: {error}") from None
+    if not 0 < value < np.inf or not all(0 <= t_s < np.inf for t_s in times):
+        raise RecordingError(
+            f"{table}: recording {number}: full_scale_g and crash_s must be finite and positive"
+        )
+    return value
 
 
 def _gyro(counts: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from core import yaml_file
 from core.config import ConfigError, Section
@@ -15,12 +15,13 @@ from simulator.scenario import EXPECTED, Group, Happening, Outage, Scenario
 from simulator.scenario_sections import (
     FRAME_FAULTS,
     SENSOR_FAULTS,
+    Duration,
     EventFile,
     Expect,
     ExpectedAlert,
     FaultFile,
     GroupFile,
-    seconds,
+    Rate,
 )
 from simulator.sensor import PARTS
 from simulator.splice import Splice, find_recording, splice_of
@@ -37,14 +38,14 @@ class ScenarioFile(Section):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     about: str = ""
     """One or two sentences for a person."""
-    seed: int = 7
-    duration: Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+    seed: Annotated[int, Field(ge=0)] = 7
+    duration: Duration
     fleet: tuple[GroupFile, ...]
     connections: Literal["shared", "own"] = "shared"
     """Whether each helmet signs in by itself."""
     answers: bool = True
     """Whether riders who are asked and did not crash say "I'm OK"."""
-    rough_spots_per_hour: Annotated[float, Field(ge=0)] = 12.0
+    rough_spots_per_hour: Rate = 12.0
     events: tuple[EventFile, ...] = ()
     faults: tuple[FaultFile, ...] = ()
     expect: Expect = Expect()

@@ -11,6 +11,10 @@ from simulator.scenario import Answer, Kind
 from simulator.sensor import PARTS
 from simulator.splice import Expected, Situation, Then
 
+_MOST_HELMETS = 200_000
+_MOST_S = 31 * 86_400.0
+"""The longest run: a month."""
+_YEARS_S = 10 * 366 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -33,11 +37,17 @@ def _chosen(value: Any) -> Any:
         found = re.fullmatch(r" *([1-9][0-9]*)(?:-([1-9][0-9]*))? *", str(part))
         if not found:
             raise ValueError("write helmets as all, 3, 1-6 or 1,3,5-7, counting from 1")
-        numbers += range(int(found[1]), int(found[2] or found[1]) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise ValueError(f"{first}-{last} are no helmets: write the smaller number first")
+        numbers += range(first, min(last, _MOST_HELMETS + 1) + 1)
     return tuple(numbers)
 
 
-Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=_MOST_S)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_MOST_S)]
+Rate = Annotated[float, Field(ge=0, le=36_000)]
+"""An hour; ten a second is more than any helmet lives through."""
 Chosen = Annotated[tuple[int, ...] | None, BeforeValidator(_chosen)]
 Share = Annotated[float, Field(ge=0, le=1)]
 FRAME_FAULTS = tuple(Faults.__dataclass_fields__)
@@ -55,7 +65,7 @@ class DayFile(Section):
 class GroupFile(Section):
     """Helmets of one kind."""
 
-    helmets: Annotated[int, Field(ge=1, le=200_000)]
+    helmets: Annotated[int, Field(ge=1, le=_MOST_HELMETS)]
     """How many."""
     part: str = "100hz-16g"
     """Kind of accelerometer, one of the table in docs/scenarios.md."""
@@ -94,7 +104,7 @@ class EventFile(Section):
     """When, from the start; or else `per_hour`."""
     spread: Seconds = 0.0
     """Each further helmet this much later."""
-    per_hour: Annotated[float, Field(gt=0)] | None = None
+    per_hour: Annotated[Rate, Field(gt=0)] | None = None
     """How often in an hour of each helmet, at random times from `from` to `until`."""
     from_: Seconds = Field(default=5.0, alias="from")
     until: Seconds | None = None
@@ -117,6 +127,7 @@ class EventFile(Section):
     def _fits(self) -> Self:
         if (self.at is None) == (self.per_hour is None):
             raise ValueError("give either at or per_hour")
+        _ordered(self.from_, self.until)
         if (self.event == "splice") != bool(self.recording):
             raise ValueError("a splice needs a recording, and no other event has one")
         if not self.recording and (self.into or self.then or self.expected):
@@ -135,12 +146,12 @@ class FaultFile(Section):
     until: Seconds | None = None
     at: Seconds = 0.0
     axis: Literal["x", "y", "z"] = "z"
-    step: Annotated[float, BeforeValidator(seconds)] = 0.0
+    step: Annotated[float, BeforeValidator(seconds), Field(ge=-_YEARS_S, le=_YEARS_S)] = 0.0
     """How far a clock is set ahead; negative (in seconds) back."""
-    drift_ppm: float = 0.0
+    drift_ppm: Annotated[float, Field(ge=-100_000, le=100_000)] = 0.0
     down: Seconds = 4.0
     """How long a reboot takes."""
-    every: Seconds = 6.0
+    every: Annotated[Seconds, Field(ge=0.1)] = 6.0
     """Period of flapping."""
     gone: Seconds = 2.0
     """How long of each period the connection is gone."""
@@ -149,11 +160,36 @@ class FaultFile(Section):
     def _known(self) -> Self:
         if self.fault not in FAULTS:
             raise ValueError(f"fault {self.fault!r} is not one of {', '.join(FAULTS)}")
+        others = self.model_fields_set - {"fault", "helmets", *_KEYS[self.fault]}
+        if others:
+            names = ", ".join(sorted(name.rstrip("_") for name in others))
+            own = ", ".join(name.rstrip("_") for name in _KEYS[self.fault])
+            raise ValueError(f"{self.fault} has no {names}, but {own}")
+        _ordered(self.from_, self.until)
+        if self.gone >= self.every:
+            raise ValueError(
+                f"gone for {self.gone:g} s of every {self.every:g} s is gone for good: an outage"
+            )
         return self
 
 
+def _ordered(from_s: float, until_s: float | None) -> None:
+    if until_s is not None and until_s < from_s:
+        raise ValueError(f"until {until_s:g} s is before from {from_s:g} s")
+
+
 SENSOR_FAULTS = ("stuck", "rail", "frozen", "spikes")
-FAULTS = (*FRAME_FAULTS, *SENSOR_FAULTS, "clock", "reboot", "battery", "outage", "flapping")
+_KEYS = {
+    **dict.fromkeys(FRAME_FAULTS, ("probability", "from_", "until")),
+    **dict.fromkeys(SENSOR_FAULTS, ("axis", "from_", "until")),
+    "clock": ("at", "step", "drift_ppm"),
+    "reboot": ("at", "down"),
+    "battery": ("at",),
+    "outage": ("from_", "until"),
+    "flapping": ("from_", "until", "every", "gone"),
+}
+"""What each fault can be told, beside its helmets."""
+FAULTS = tuple(_KEYS)
 """Names of everything that can go wrong."""
 
 

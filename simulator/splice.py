@@ -28,6 +28,8 @@ _BEFORE_S, _AFTER_S = 2.0, 12.0
 _TAIL_S = 9.5
 """How long after the impact the motion lasts at least; a recording that ends sooner lies on as it ended."""
 _FADE_S, _PULSE_FADE_S = 0.2, 0.03
+_PULSE_REACH_S = 0.7
+"""An impact alone is some tenths of a second; the simulated fall around it begins 0.75 s before it."""
 _LOOK_S = 0.5
 """How much of a recording's beginning and end says which way is up there."""
 
@@ -100,6 +102,9 @@ def _pulse(recording: Recording, then: Then, rng: np.random.Generator) -> Motion
     # A recording that was cut off in the middle of the motion would end in a step that nobody felt.
     pulse *= np.minimum(1.0, (len(pulse) - np.arange(len(pulse))) / (_PULSE_FADE_S * FINE_HZ))[:, None]
     peak = int(np.argmax(np.linalg.norm(pulse, axis=1)))
+    # What lies further from the blow than the fall around it lasts is left out.
+    first = max(0, peak - round(_PULSE_REACH_S * FINE_HZ))
+    pulse, peak = pulse[first : peak + round(_PULSE_REACH_S * FINE_HZ)], peak - first
     if then == "go_on":
         n = max(len(pulse), int(1.0 * FINE_HZ))
         f = np.zeros((n, 3))

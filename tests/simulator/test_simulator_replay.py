@@ -15,7 +15,7 @@ from core.clock import SystemClock
 from core.model import Flag, Worn
 from ingest.codec import Message, decode_motion, topic
 from simulator.fleet import Broker
-from simulator.recordings import Recording, read
+from simulator.recordings import Recording, RecordingError, read
 from simulator.replay import frames, names, playable, run_replay
 
 START_US = 1_790_000_000_000_000
@@ -101,3 +101,33 @@ def test_replay_publishes_every_frame_on_time_and_knows_when(mosquitto: Callable
     # Three side by side, the others after them.
     starts = sorted(result.t0_us.values())
     assert starts[2] - starts[0] < 5e6 < starts[3] - starts[0]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("crash_s", "could not convert"),
+        ("full_scale_g", "could not convert"),
+        ("range", "finite and positive"),
+        ("fs", "larger than 0"),
+        ("npz", "r.npz"),
+        ("latin", "UTF-8"),
+    ],
+)
+def test_a_broken_folder_of_recordings_is_refused_in_one_sentence(
+    tmp_path: Path, what: str, said: str
+) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    counts = np.zeros((300, 3), np.int16)
+    fs = np.array([0.0 if what == "fs" else 100.0])
+    np.savez(folder / "r.npz", counts=counts, offset=np.array([0, 300]), fs=fs, scale_g=0.001)
+    if what == "npz":
+        (folder / "r.npz").write_bytes(b"PK\x03\x04 and nothing else")
+    value = {"crash_s": ("soon", "16"), "full_scale_g": ("1.0", "wide"), "range": ("1.0", "inf")}.get(
+        what, ("1", "16")
+    )
+    text = "rec,label,crash_s,full_scale_g\n0,fall," + ",".join(value) + "\n"
+    (folder / "meta.csv").write_bytes(text.encode() + (b"\xfc" if what == "latin" else b""))
+    with pytest.raises(RecordingError, match=said):
+        list(read(folder))
