@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from alerts import paper
+from alerts.model import Change
 from alerts.notices import iso
 from alerts.reader import Detail
 from alerts.signing import ALGORITHM, Signer
@@ -122,13 +123,20 @@ def _content(found: Detail) -> dict[str, Any]:
                 f"https://uri.amap.com/marker?position={position.lon_deg},{position.lat_deg}&coordinate=wgs84",
             ],
         },
-        "timeline": [change.entry() | {"at": iso(change.at_us)} for change in found.timeline],
+        "timeline": [_entry(change) for change in found.timeline],
         "deliveries": [asdict(delivery) for delivery in found.deliveries],
         "detections": found.detections,
         "trace": _trace(found),
         "disclaimer": DISCLAIMER,
         "to_fill_in": BLANKS,
     }
+
+
+def _entry(change: Change) -> dict[str, Any]:
+    """A line of the timeline; from where the staff worked is nobody's business outside."""
+    entry = change.entry() | {"at": iso(change.at_us)}
+    del entry["address"]
+    return entry
 
 
 def _trace(found: Detail) -> dict[str, Any] | None:

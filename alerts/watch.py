@@ -112,13 +112,19 @@ class Watch:
         return [notice for call in found.due for notice in self._notices(alert, call)]
 
     def _unheard(self, alert: Alert) -> int:
-        """How many tiers, from the first on, none of whose channels gets a call through."""
+        """How many tiers, from the first on, none of whose channels gets a call through.
+
+        None where no later tier calls otherwise: the same call again at once would be lost as well.
+        """
         stuck, count = self._stuck.get(alert.id, set()), 0
-        for number, tier in enumerate(self.policy.tiers[alert.severity]):
+        tiers = self.policy.tiers[alert.severity]
+        for number, tier in enumerate(tiers):
             if not all((number, channel) in stuck for channel in tier.channels):
                 break
             count += 1
-        return count
+        tried = {(channel, tier.people) for tier in tiers[:count] for channel in tier.channels}
+        later = {(channel, tier.people) for tier in tiers[count:] for channel in tier.channels}
+        return count if later - tried else 0
 
     def _look(self, id_: str, at_us: int) -> None:
         self._next_us[id_] = at_us

@@ -197,6 +197,20 @@ def test_a_tier_that_reaches_nobody_does_not_hold_a_critical_alert_up(
     assert shift.told() == expected, "called once, also when its time comes"
 
 
+def test_where_no_later_tier_calls_otherwise_their_calls_are_kept_for_their_times(shift: Shift) -> None:
+    tiers = (Tier(0, ("group",)), Tier(60, ("group",)), Tier(180, ("group",)))
+    shift.policy = replace(POLICY, tiers=dict.fromkeys(range(1, 5), tiers))
+    shift.restart_watch()
+    shift.channels["group"].answer = lambda _: refused("310000", "sign not match")
+    shift.tell(shift.detect(version(stage=Stage.CONFIRMED, severity=4)))
+    shift.at(1)
+    shift.watch.stuck("crash", 0, "group")
+    shift.at(50)
+    shift.channels["group"].answer = lambda _: delivered()
+    shift.at(200)
+    assert shift.told() == ["60 escalated", "180 escalated"], "the robot was mended after 50 s"
+
+
 def test_sos_pressed_again_calls_again_and_does_not_hold_the_tiers_up(shift: Shift) -> None:
     for second in (1, 20, 40, 55):
         shift.at(second)

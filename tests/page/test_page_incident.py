@@ -85,6 +85,20 @@ def test_every_impact_of_a_merged_incident_is_listed_with_its_time(
     expect(page.locator(".impacts li").nth(1)).to_have_text(re.compile(r"^2 .*\d\d:\d\d\.\d{3} \+0\.90 秒$"))
 
 
+def test_an_sos_that_is_pressed_again_lists_presses_and_no_impacts(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.signed_in(desk)
+    first_us = now_us() - 30_000_000
+    for t_us in (first_us, first_us + 20_000_000):
+        desk.post("events", [{"helmet": "SF-000001", "type": "sos", "t_us": t_us, "received_us": t_us}])
+    open_first(page)
+    expect(page.locator(".row")).to_contain_text("按了 2 次求救")
+    expect(page.locator(".impacts h2")).to_have_text("按了 2 次求救，前后 20 秒")
+    expect(page.locator(".timeline")).to_contain_text("再次求救")
+    expect(page.locator("#app")).not_to_contain_text("次撞击")
+
+
 def test_the_evidence_has_names_a_person_can_read_in_both_languages(
     desk: RealDesk, browsers: Browsers
 ) -> None:

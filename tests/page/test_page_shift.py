@@ -117,6 +117,26 @@ def test_an_alert_taken_in_one_browser_is_seen_in_another_and_cannot_be_taken_tw
     expect(row(wang, 1)).to_be_visible()
 
 
+def test_what_a_colleague_has_is_taken_over_by_asking_once_and_both_see_who_has_it(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    wang, li = browsers.signed_in(desk, "wang"), browsers.signed_in(desk, "li", at="filter=all")
+    desk.crash()
+    row(wang, 1).locator(".acknowledge").click()
+    expect(row(li, 1)).to_have_attribute("data-state", "acknowledged")
+    row(li, 1).locator(".row-open").click()
+    li.click('[data-act="take_over"]')
+    expect(li.locator("dialog")).to_contain_text("王芳 正在处理。由您接手吗？")
+    li.click("dialog .primary")
+    expect(li.locator("#toasts")).to_contain_text("已由您认领")
+    expect(li.locator(".incident-state .owner")).to_have_text("李明")
+    expect(li.locator(".timeline")).to_contain_text("原认领人：王芳")
+    # Nobody takes over what is theirs.
+    expect(li.locator('[data-act="take_over"]')).to_be_hidden()
+    wang.mouse.move(5, 5)
+    expect(row(wang, 1)).to_have_count(0)
+
+
 def test_resolving_needs_a_reason_and_other_needs_a_note_and_what_is_closed_can_open_again(
     desk: RealDesk, browsers: Browsers
 ) -> None:
@@ -181,8 +201,8 @@ def test_an_incident_keeps_its_times_apart_and_shows_phone_place_trace_and_why(
     row(page, 1).locator(".row-open").click()
     expect(page.locator(".note.late")).to_contain_text(re.compile(r"14 分 \d\d 秒前发生，\d+ 秒前才送达"))
     expect(page.locator(".incident-rider .phone")).to_have_attribute("href", "tel:+8613800000001")
-    expect(page.locator(".times tr")).to_have_count(6)
-    expect(page.locator(".times tr").nth(1)).to_contain_text("+14 分 00 秒")
+    expect(page.locator(".times tr")).to_have_count(8)
+    expect(page.locator(".times tr").nth(2)).to_contain_text("+14 分 00 秒")
     expect(page.locator(".times")).to_contain_text("UTC+8")
     expect(page.locator(".plot")).to_have_attribute("aria-label", "加速度: 峰值 12.0 g")
     expect(page.locator(".place-card")).to_contain_text("WGS-84")

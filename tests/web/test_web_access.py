@@ -19,6 +19,7 @@ from web.desk import make_app
 ANYONE = {
     "GET /api/v1/openapi.json",
     "GET /api/v1/docs",
+    "GET /api/v1/packs/key",
     "POST /api/v1/session",
     "GET /healthz",
     "GET /readyz",

@@ -48,6 +48,7 @@ async def test_a_pack_holds_who_did_what_the_trace_and_the_place_and_proves_itse
         ("acknowledged", "王芳"),
         ("noted", "王芳"),
     ]
+    assert all(set(e) == {"seq", "at_us", "at", "type", "actor", "detail"} for e in content["timeline"])
     assert made["made"] == {"at": "2023-11-14T22:13:20.000+00:00", "by": "王芳"}
     assert content["place"]["datum"] == "WGS-84"
     assert "coordinate=wgs84" in content["place"]["map_links"][1]

@@ -20,7 +20,7 @@ from running_desk import (
 )
 
 from core.config import Alerts
-from core.model import Stage
+from core.model import Stage, Worn
 from web.export import lines
 from web.incidents import mentioned
 from web.registers import Registers
@@ -141,6 +141,7 @@ async def test_a_changed_riders_file_counts_within_seconds(desk: Running) -> Non
     assert await get(person, "places") == {
         "cities": ["广州", "深圳"],
         "stations": [{"city": "深圳", "station": "南山"}, {"city": "深圳", "station": "福田"}],
+        "known": [],
     }
     (desk.folder / "riders.csv").write_text(RIDERS + "SF-000004,陈六,4,北京,,,\n", encoding="utf-8")
     await until(lambda: get(person, "places"), lambda places: "北京" in places["cities"])
@@ -219,7 +220,9 @@ def test_of_names_that_begin_alike_the_longest_is_meant() -> None:
 
 @with_riders
 async def test_a_silence_says_what_it_covers_and_ends_when_somebody_ends_it(desk: Running) -> None:
-    await desk.tell(detection(), detection("hard", severity=3), detection("elsewhere", helmet="SF-000003"))
+    await desk.tell(
+        detection(worn=Worn.NO), detection("hard", severity=3), detection("elsewhere", helmet="SF-000003")
+    )
     await desk.report(report(helmet("SF-9")))
     person = await desk.person()
     status, seen = await post(person, "silences/preview", city="深圳", helmets=["SF-9"])

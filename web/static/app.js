@@ -63,9 +63,10 @@ async function signOut() {
 function start(person) {
   localStorage.setItem(SIGNED_IN, "1");
   setTiles(person);
-  store = new Store();
+  const mine = store = new Store();
   store.me = person;
-  store.addEventListener("alerts", ({ detail }) => alarm(detail));
+  // What had gathered when the session ended is told to nobody: the store is another by then, or none.
+  store.addEventListener("alerts", ({ detail }) => mine === store && alarm(detail));
   reportShown(store);
   feed = new Feed(take, (state) => {
     if (state.state === "refused") expired();

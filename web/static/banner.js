@@ -73,11 +73,12 @@ export class Banner {
     this.tick();
   }
 
-  // The largest storm of which nobody has anything.
+  // The largest storm that calls for somebody: what opens after a person took it has been seen by nobody.
   #untakenStorm() {
     const state = (id) => this.#store.alerts.get(id)?.state;
-    return this.#store.storms.map((storm) => ({ id: storm.id, open: storm.ids.filter((id) => UNTAKEN.has(state(id))).length, taken: storm.ids.some((id) => state(id) === "acknowledged") }))
-      .filter((storm) => storm.open > 1 && !storm.taken).sort((a, b) => b.open - a.open)[0];
+    return this.#store.storms.filter((storm) => storm.opened_us !== null)
+      .map((storm) => ({ id: storm.id, open: storm.ids.filter((id) => UNTAKEN.has(state(id))).length }))
+      .filter((storm) => storm.open > 1).sort((a, b) => b.open - a.open)[0];
   }
 
   #oldestWords() {

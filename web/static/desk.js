@@ -35,7 +35,7 @@ export class Desk {
     this.#given = given;
     const acts = {
       open: (id) => this.go({ alert: id, view: null }), back: () => this.go({ alert: null }), filter: (name) => this.go({ filter: name }),
-      acknowledge: (id) => actions.acknowledge(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
+      acknowledge: (id) => actions.acknowledge(id), take_over: (id) => actions.take_over(id), resolve: (id) => actions.resolve(id), reopen: (id) => actions.reopen(id),
       acknowledgeMany: (which, n) => actions.acknowledgeMany(which, n), contact: (id) => actions.contact(id), narrow: (only) => this.go({ only }), look: ({ filter, only }) => this.go({ filter, only }),
       note: (id, text) => actions.note(id, text), help: (id, helper, status) => actions.help(id, helper, status),
     };

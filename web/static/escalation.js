@@ -20,7 +20,8 @@ function told(tier) {
 
 // Until when a silence holds the messages about an alert back, or 0: as `silenceable` and `until_us` of alerts/silences.py.
 function heldUntil_us(alert, silences) {
-  if (alert.severity >= 3 || alert.kind === "sos" || alert.severity_basis === "lower_bound" || alert.signal_lost || alert.test) return 0;
+  const crash = ["head_strike", "fall"].includes(alert.kind);
+  if (alert.severity >= 3 || (crash && alert.worn !== 1) || alert.kind === "sos" || alert.severity_basis === "lower_bound" || alert.signal_lost || alert.test) return 0;
   const covers = ({ helmets, city, station }) => helmets.includes(alert.helmet)
     || (Boolean(alert.rider && (city || station)) && ["", alert.rider.city].includes(city) && ["", alert.rider.station].includes(station));
   return Math.max(0, ...holding(silences).filter(covers).map((each) => each.until_us));

@@ -26,7 +26,7 @@ export class Incident {
   #parts = {};
   id = null;
 
-  // `actions`: acknowledge(id), resolve(id), reopen(id), note(id, text), contact(id), help(id, helper, status), back().
+  // `actions`: acknowledge(id), take_over(id), resolve(id), reopen(id), note(id, text), contact(id), help(id, helper, status), back().
   constructor(store, actions) {
     this.#store = store;
     this.#actions = actions;
@@ -159,13 +159,13 @@ export class Incident {
     p.state.replaceChildren(...stateWords(alert, this.#store));
     const state = alert.state === "acknowledged" && !this.#store.isMine(alert) ? "acknowledged others" : alert.state;
     for (const button of p.buttons) button.hidden = !button.dataset.states.split(" ").some((each) => state.split(" ").includes(each));
-    p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), sixTimes(alert));
-    p.impacts.replaceChildren(...impacts(alert.impacts_us));
+    p.times.replaceChildren(h("h2", {}, t("times", { zone: zone() })), moments(alert));
+    p.impacts.replaceChildren(...impacts(alert));
     p.facts.replaceChildren(...facts(alert));
     p.checklist.show(alert);
     this.#showPlace(alert);
     if (!alert.timeline) return;
-    p.record.replaceChildren(timeline(alert.timeline));
+    p.record.replaceChildren(timeline(alert));
     p.ledger.replaceChildren(...ledger(alert.deliveries));
     const open = p.evidence.open;
     p.evidence.replaceChildren(...evidence(alert));
@@ -232,7 +232,7 @@ function notes(alert) {
 }
 
 // Each time with its delay after the one before that is known.
-function sixTimes(alert) {
+function moments(alert) {
   let before = null;
   const row = (key, us) => {
     const node = h("tr", {}, h("th", { scope: "row" }, t(key)), h("td", {}, clock(us, us !== null)), h("td", { class: "delay" }, key === "occurred" || key === "sent" ? t("helmet_clock") : delay(before, us)));
@@ -245,12 +245,12 @@ function sixTimes(alert) {
     row("acknowledged", alert.acknowledged_us), alert.cancelled_us ? row("cancelled", alert.cancelled_us) : row("resolved", alert.resolved_us)));
 }
 
-// One incident, but every impact of it: merged, never hidden.
-function impacts(times_us) {
+// One incident, but every impact of it, or every press of the button: merged, never hidden.
+function impacts({ kind, impacts_us: times_us }) {
   if (times_us.length < 2) return [];
   const first = times_us[0];
   return [
-    h("h2", {}, t("impact_list", { n: times_us.length, span: fineSpan((times_us.at(-1) - first) / 1e6) })),
+    h("h2", {}, t(kind === "sos" ? "press_list" : "impact_list", { n: times_us.length, span: fineSpan((times_us.at(-1) - first) / 1e6) })),
     h("ol", {}, times_us.map((us, i) => h("li", {}, h("b", {}, String(i + 1)), ` ${clock(us, true)} `, h("span", { class: "muted" }, i ? delay(first, us) : "")))),
   ];
 }

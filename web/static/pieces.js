@@ -80,7 +80,7 @@ export function tags(alert) {
     testMark(alert),
     alert.late && h("span", { class: "tag late" }, `${t("late")} ${span((alert.received_us - alert.occurred_us) / 1e6)}`),
     alert.signal_lost && h("span", { class: "tag lost" }, t("signal_lost")),
-    alert.impacts_us.length > 1 && h("span", { class: "tag" }, t("impacts", { n: alert.impacts_us.length })),
+    alert.impacts_us.length > 1 && h("span", { class: "tag" }, t(alert.kind === "sos" ? "presses" : "impacts", { n: alert.impacts_us.length })),
   ];
 }
 

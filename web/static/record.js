@@ -12,10 +12,15 @@ function actor(name) {
   return ACTORS[name]?.[english() ? 1 : 0] ?? name;
 }
 
+// What comes again in an SOS is a press of the button.
+function pressed(name, kind) {
+  return name === "impact" && kind === "sos" ? "press" : name;
+}
+
 // An entry's detail in words: what is known by name in our language, nothing of what only machines read.
-function words(detail) {
+function words(detail, kind) {
   return [
-    detail.because && term("because", detail.because),
+    detail.because && term("because", pressed(detail.because, kind)),
     (detail.owner || detail.from) && t("taken_from", { owner: detail.owner || detail.from }),
     detail.stage && `${term("severity", detail.severity)} · ${term("stage", detail.stage)}`,
     english() ? detail.reason_en : detail.reason_zh,
@@ -33,11 +38,11 @@ function noteWords(note) {
   return ticked ? `${ticked.done ? "☑" : "☐"} ${t(`step.${ticked.step}`)}` : note;
 }
 
-export function timeline(entries) {
+export function timeline({ timeline: entries, kind }) {
   const newest = [...entries].sort((a, b) => b.seq - a.seq);
   return h("ol", { class: "entries" }, newest.map((entry) => h("li", {},
-    h("time", {}, clock(entry.at_us)), " ", h("b", {}, term("type", entry.type)), " ", h("span", { class: "actor", title: entry.address || null }, actor(entry.actor)),
-    words(entry.detail).map((text) => h("span", { class: "entry-words" }, text)))));
+    h("time", {}, clock(entry.at_us)), " ", h("b", {}, term("type", pressed(entry.type, kind))), " ", h("span", { class: "actor", title: entry.address || null }, actor(entry.actor)),
+    words(entry.detail, kind).map((text) => h("span", { class: "entry-words" }, text)))));
 }
 
 const YES_NO = new Set(["hidden_clip", "lone_sample", "riding"]);

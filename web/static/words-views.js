@@ -300,4 +300,5 @@ export const VIEW_WORDS = {
   "because.drill": ["演练", "a drill"],
 
   impact_list: ["{n} 次撞击，前后 {span}", "{n} impacts in {span}"],
+  press_list: ["按了 {n} 次求救，前后 {span}", "SOS pressed {n} times in {span}"],
 };
