@@ -73,7 +73,8 @@ class Journal(Section):
 
     path: str = "data/journal.db"
     """SQLite file; one worker each."""
-    raw_s: Annotated[float, Field(ge=15, le=300)] = 30.0
+    # At least 10 s of riding before an impact, 10 s until the last decision about it, and what comes late.
+    raw_s: Annotated[float, Field(ge=25, le=300)] = 30.0
     """Seconds of raw frames kept, so that a restart resumes every open incident exactly."""
     max_mb: Annotated[int, Field(ge=16)] = 2048
     """Most telemetry waiting for the store; beyond it the oldest goes, raw samples last, counted, never a detection."""

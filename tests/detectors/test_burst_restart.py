@@ -15,16 +15,16 @@ from ingest.journal import Journal, Taken, Tick
 from ingest.outbox import Outbox
 from ingest.pipeline import Pipeline
 
-CONFIG = Config.model_validate({"detectors": {"burst_alerts": 10}, "ingest": {"journal": {"raw_s": 15}}})
+CONFIG = Config.model_validate({"detectors": {"burst_alerts": 10}, "ingest": {"journal": {"raw_s": 25}}})
 NOTHING = Taken([], [])
-HELMETS, SECONDS = 14, 30
+HELMETS, SECONDS = 14, 40
 
 
 @cache
 def sent():
     """Helmets that fall gently within three seconds, two of them struck hard: their messages by second."""
     cases = [
-        crash(k, peak_g=peak_g, width_s=width_s, before_s=8 + k / 5, after_s=24)
+        crash(k, peak_g=peak_g, width_s=width_s, before_s=18 + k / 5, after_s=24)
         for k in range(HELMETS)
         for peak_g, width_s in [(60.0, 0.05) if k % 7 == 0 else (5.0, 0.25)]
     ]
@@ -74,5 +74,5 @@ def test_v37_a_burst_of_crashes_comes_out_whole_whenever_the_worker_is_killed(tm
     read = [json.loads(body) for body in whole]
     assert {d["helmet"] for d in read if d["severity"] >= 3} >= {"SF-0", "SF-7"}
     assert {d["helmet"] for d in read if d["stage"] == "confirmed"} == {f"SF-{k}" for k in range(HELMETS)}
-    for kills in ({10, 12, 14}, {11}, {13, 19, 27}, {17}, {21, 24}):
+    for kills in ({20, 22, 24}, {21}, {23, 29, 37}, {27}, {31, 34}):
         assert delivered(tmp_path / str(min(kills)), kills) == whole, kills

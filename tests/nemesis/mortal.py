@@ -173,7 +173,7 @@ def _arm(worker: Any, label: str, prefix: str) -> None:
     if label == "decided":
         _wrap(worker, "_commit", before=die)
     elif label == "in the transaction":
-        _wrap(worker._journal, "_excess", before=die)
+        _wrap(worker._journal._backlog, "excess", before=die)
     elif label == "committed":
         _wrap(worker, "_commit", after=die)
     elif label == "half acknowledged":

@@ -82,12 +82,6 @@ def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(
         )
         journal = Journal(tmp_path / "j.db", max_mb=64)
         taken: list[int] = []
-        relay = StoreRelay(
-            lambda: open_store(settings),
-            tmp_path / "j.db",
-            settings.batch_rows,
-            lambda ids, _: taken.extend(ids),
-        )
         tries: list[int] = []
 
         def each_turn(turn: int) -> bool:
@@ -105,6 +99,12 @@ def test_a_store_that_answers_503_for_an_hour_gets_every_row_afterwards(
 
         stopping = Stopping(each_turn)
         monkeypatch.setattr(store_relay, "time", stopping)
+        relay = StoreRelay(
+            lambda: open_store(settings),
+            tmp_path / "j.db",
+            settings.batch_rows,
+            lambda ids, _: taken.extend(ids),
+        )
         monkeypatch.setattr(relay, "_stopping", stopping)
         monkeypatch.setattr(relay, "_news", News(stopping))
         influx.forever = "503"
