@@ -27,7 +27,8 @@ class Turns:
         fresh = self._inbox.take(self._most - len(self._waiting))
         self._unsaid.extend(fresh)
         had = Counter[str]()
-        turn, left = [], []
+        turn: list[Delivery] = []
+        left: list[Delivery] = []
         for delivery in [*self._waiting, *fresh]:
             topic = delivery.message.topic
             had[topic] += 1
