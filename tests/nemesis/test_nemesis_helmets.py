@@ -20,8 +20,10 @@ from simulator.faults import Faults
 from simulator.helmet import Helmets
 from simulator.scenario import Scenario
 
-LATE_MS = 20_000.0
-"""Real time from the frame that completes a decision to the alert, on a machine that has a lot else to do."""
+LATE_MS = {"garbage": 6_000.0, "frames": 6_000.0, "calls for help": 20_000.0}
+"""Real time from the frame that completes a decision to the alert, on a machine that has a lot else to do.
+
+Each call for help is an alert of its own, which the desk opens before those that come later."""
 
 
 def test_frames_that_come_twice_in_the_wrong_order_or_damaged(ring: Arena) -> None:
@@ -54,7 +56,9 @@ def madness(kind: str, now_us: Callable[[], int]) -> Iterator[tuple[str, bytes]]
             yield topic(mad.ids[0], "event"), encode_event(event)
 
 
-@pytest.mark.parametrize(("kind", "messages"), [("garbage", 6000), ("frames", 300), ("calls for help", 1000)])
+@pytest.mark.parametrize(
+    ("kind", "messages"), [("garbage", 6000), ("frames", 2000), ("calls for help", 1000)]
+)
 def test_a_helmet_gone_mad_delays_nobody(ring: Arena, kind: str, messages: int) -> None:
     """It sends as fast as it can while others crash."""
     ring.start_worker()
@@ -73,6 +77,8 @@ def test_a_helmet_gone_mad_delays_nobody(ring: Arena, kind: str, messages: int) 
     mad.loop_stop()
     account = ring.settle(ride)
     assert_kept(account)
-    assert max(account.latency_ms) < LATE_MS, str(account)
-    taken = metrics(ring.stack)["helmetwatch_messages_acknowledged_total"]
-    assert taken >= messages, "all of it is taken in"
+    assert max(account.latency_ms) < LATE_MS[kind], str(account)
+    until(
+        lambda: metrics(ring.stack)["helmetwatch_messages_acknowledged_total"] >= messages,
+        "all of it is taken in",
+    )
