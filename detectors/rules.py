@@ -151,7 +151,7 @@ def _points(f: dict[str, float], p: Params, strike: bool, fall: bool, stopped: b
         "stopped": 1.0 if stopped else 0.0,
         "moving": -1.0 if moving and rested < p.upright_deg else 0.0,
         RIDES_ON: -3.0 if _rides_on(f, p) else 0.0,
-        "knock": -4.0 if f["riding"] == 0 and f["around_g"] < _UPSET_G else 0.0,
+        "knock": -4.0 if _at_rest(f) and f["around_g"] < _UPSET_G else 0.0,
         "free_fall": -4.0 if _at_rest(f) and f["free_fall_s"] >= _FREE_FALL_S else 0.0,
     }
     return {name: value for name, value in out.items() if value}
