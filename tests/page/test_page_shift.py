@@ -237,7 +237,7 @@ async ([name, password]) => {
     while (!document.querySelector(selector)) await new Promise((done) => setTimeout(done, 50));
     return document.querySelector(selector);
   };
-  for (let times = 0; times < 3; times += 1) {
+  for (let times = 0; times < 5; times += 1) {
     (await found("#sign-out")).click();
     (await found("#name")).value = name;
     (await found("#password")).value = password;
@@ -280,12 +280,13 @@ def test_a_page_that_signs_in_again_and_again_keeps_nothing_of_the_times_before(
         ("FleetMap", "fleet"),
         ("Store", "store"),
     ):
-        # What signing in by hand left with the debugger, and what is on the page; timers of seconds may still run.
+        # What is on the page, what signing in by hand left with the debugger, and one that the browser still holds; six
+        # have been there. Timers of seconds may still run.
         for _ in range(60):
-            if alive(name, module) <= 2:
+            if alive(name, module) <= 3:
                 break
             page.wait_for_timeout(250)
-        assert alive(name, module) <= 2, name
+        assert alive(name, module) <= 3, name
 
 
 def test_a_page_whose_feed_never_came_sounds_that_it_hears_nothing(
