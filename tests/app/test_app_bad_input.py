@@ -42,6 +42,7 @@ def test_each_kind_of_bad_frame_is_counted_by_its_reason_and_the_stream_goes_on(
             messages += [(mine, payload) for payload in payloads]
             messages.append((mine, good[1 + len(reason) % 4]))  # good ones in between, some of them twice
         messages += [
+            (mine, good[3]),
             ("helmets/nowhere", b"x"),
             ("helmets/00/SF-000001/motion", one),
             (topic("SF-1", "event"), b"[]"),

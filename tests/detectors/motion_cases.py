@@ -47,6 +47,14 @@ def crash(seed=0, peak_g=22.0, width_s=0.05, before_s=8.0, after_s=12.0, after="
     return Case(to_counts(acc), at + len(hit) // 2)
 
 
+def thrown(case):
+    """The same blow, of somebody whose body goes with it: unloaded before, shaken after."""
+    acc = case.counts * SCALE_G
+    acc[case.impact - 28 : case.impact - 3] *= 0.4
+    acc[case.impact + 3 : case.impact + 12] += 0.6
+    return Case(to_counts(acc), case.impact)
+
+
 def to_counts(acc_g):
     return np.clip(np.round(np.asarray(acc_g) / SCALE_G), -32700, 32700).astype(np.int16)
 

@@ -70,7 +70,7 @@ def test_a_part_that_has_drifted_is_named_and_one_that_has_not_is_not():
 
 def test_a_drifted_part_that_was_learned_measures_a_crash_as_a_good_one_does():
     offset_g, gain = np.array([0.25, -0.2, 0.3]), np.array([1.06, 0.95, 1.04])
-    blow = crash(peak_g=9.0).counts * SCALE_G
+    blow = crash(peak_g=9.0, width_s=0.12).counts * SCALE_G
 
     def measured(counts, learn):
         fleet = Fleet()

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from motion_cases import SCALE_G, T0_US, Case, blow, crash, feed, frames, lying, ride, to_counts
+from motion_cases import SCALE_G, T0_US, Case, blow, crash, feed, frames, lying, ride, thrown, to_counts
 
 from core.model import Kind, Stage, Worn
 from detectors import Fleet, detect_recording
@@ -12,14 +12,6 @@ from simulator.sensor import FAST as FAST_PART
 from simulator.sensor import sampled
 
 ALERTS = (Stage.FAST, Stage.STANDARD, Stage.CONFIRMED)
-
-
-def thrown(case):
-    """The same blow, of somebody whose body goes with it: unloaded before, shaken after."""
-    acc = case.counts * SCALE_G
-    acc[case.impact - 28 : case.impact - 3] *= 0.4
-    acc[case.impact + 3 : case.impact + 12] += 0.6
-    return Case(to_counts(acc), case.impact)
 
 
 def run(case, **context):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from motion_cases import SCALE_G, blow, crash, essence, frames, lying, ride, to_counts
+from motion_cases import SCALE_G, blow, crash, essence, frames, lying, ride, thrown, to_counts
 
 from core.model import Worn
 from detectors import Fleet, detect_recording
@@ -38,10 +38,11 @@ def said(incidents):
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("axis", [0, 1, 2, slice(None)])
 def test_v33_samples_that_are_not_finite_before_a_strike_are_no_free_fall(axis, hole):
-    acc = STRUCK.copy()
+    struck = thrown(crash(seed=2)).counts * SCALE_G
+    acc = struck.copy()
     acc[IMPACT - 40 : IMPACT - 5, axis] = hole
     (found,) = detect(acc, speed_mps=0.0)
-    (whole,) = detect(STRUCK, speed_mps=0.0)
+    (whole,) = detect(struck, speed_mps=0.0)
     assert found.confirmed_at_s is not None
     assert (found.kind, found.impacts_s) == (whole.kind, whole.impacts_s)
 

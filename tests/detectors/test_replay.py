@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from motion_cases import Case, blow, crash, feed, to_counts
+from motion_cases import Case, blow, crash, feed, thrown, to_counts
 from pydantic import TypeAdapter
 
 from core.config import Detection as Params
@@ -27,7 +27,7 @@ CASES = {
     "two blows": (second_blow(), {}),
     "speed known": (crash(seed=2), {"speed_mps": 6.0}),
     "rides on, speed known": (crash(seed=3, after="ride"), {"speed_mps": 6.0}),
-    "stands": (crash(seed=5), {"speed_mps": 0.0}),
+    "stands": (thrown(crash(seed=5)), {"speed_mps": 0.0}),
     "wear unknown": (crash(seed=6), {"worn": 0}),
     "frames lost": (crash(seed=7), {"skip": (5, 11, 12)}),
     "silent at once": (Case(crash().counts[:830], 802), {}),
