@@ -44,6 +44,8 @@ const CanvasLayer = L.Layer.extend({
   },
   onRemove(map) {
     map.off("move zoomend resize viewreset", this.redraw, this);
+    cancelAnimationFrame(this.waiting);
+    this.waiting = null;
     this.canvas.remove();
   },
   redraw() {
