@@ -8,6 +8,8 @@ Basis = Literal["kinematic", "lower_bound", "context"]
 _VALID_RANGE = 0.6
 """Share of its range up to which the Δv of a ±16 g part is right to within 5 %: beyond it may have clipped unseen."""
 
+_MAGNITUDES = ("helmet_pla_g", "dv20_mps", "dv50_mps")
+
 
 def quality(fs_hz: float, full_scale_g: float) -> Quality:
     """What the part can know: A everything, B Δv and peak roughly, C lower bounds, D only that it happened."""
@@ -16,9 +18,6 @@ def quality(fs_hz: float, full_scale_g: float) -> Quality:
     if fs_hz >= 195 and full_scale_g >= 100:
         return "B"
     return "C" if fs_hz >= 95 else "D"
-
-
-_MAGNITUDES = ("helmet_pla_g", "dv20_mps", "dv50_mps")
 
 
 def knows(grade: Quality, feature: str) -> bool:

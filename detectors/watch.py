@@ -212,8 +212,7 @@ class Watch:
         if verdict.kind == Kind.HEAD_STRIKE and incident.kind == Kind.FALL:
             incident.kind = verdict.kind
         newly_lost = cut and not incident.lost and incident.stage in _ORDER
-        worse = incident.stage in _ORDER and self._severity(incident, f)[0] > incident.severity
-        if incident.stage == before and not joined and not newly_lost and not worse:
+        if incident.stage == before and not joined and not newly_lost and not self._worse(incident, f):
             return []
         return [self._say(incident, f, verdict, end, cut)]
 
@@ -228,6 +227,9 @@ class Watch:
             incident.severity, incident.severity_basis = level, basis
         said = replace(incident, impacts=list(incident.impacts))
         return Decision(said, f, verdict.points, end)
+
+    def _worse(self, incident: Incident, f: dict[str, float]) -> bool:
+        return incident.stage in _ORDER and self._severity(incident, f)[0] > incident.severity
 
     def _severity(self, incident: Incident, f: dict[str, float]) -> tuple[int, Basis]:
         if incident.kind == Kind.HELMET_LOST and f["worn"] == Worn.NO:

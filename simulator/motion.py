@@ -100,25 +100,13 @@ def obstacle(
     speed_mps: float,
     vehicle: Vehicle,
     carrier: Carrier = RIDER,
+    *,
+    glued: bool = False,
 ) -> Array:
     """(n,) vertical acceleration of the helmet in g at `FINE_HZ`, from 0.25 s before to 1.5 s after the wheel.
 
-    The wheel cannot be pulled down, so the helmet does not lose more than 1 g.
-    """
-    return np.maximum(linear_obstacle(kind, height_m, length_m, speed_mps, vehicle, carrier), -1.0)
-
-
-def linear_obstacle(
-    kind: Obstacle,
-    height_m: float,
-    length_m: float,
-    speed_mps: float,
-    vehicle: Vehicle,
-    carrier: Carrier = RIDER,
-) -> Array:
-    """What `obstacle` would be of a wheel that is glued to the road.
-
-    A bump and a pothole are one wave of a raised cosine; a kerb is a drop over `length_m`.
+    A bump and a pothole are one wave of a raised cosine; a kerb is a drop over `length_m`. The wheel cannot be pulled
+    down, so the helmet does not lose more than 1 g, unless the wheel is `glued` to the road, as a linear study has it.
     """
     n = 8192
     x = (np.arange(n) / FINE_HZ - 0.25) * speed_mps / length_m
@@ -130,7 +118,8 @@ def linear_obstacle(
     f = np.fft.rfftfreq(n, 1 / FINE_HZ).astype(np.float64)
     spectrum: npt.NDArray[np.complex128] = np.asarray(np.fft.rfft(road), np.complex128)
     head = np.fft.irfft(spectrum * transmissibility(f, speed_mps, vehicle, carrier), n)
-    return np.asarray(head[: int(1.75 * FINE_HZ)])
+    head = head[: int(1.75 * FINE_HZ)]
+    return np.asarray(head if glued else np.maximum(head, -1.0))
 
 
 def walking(rng: np.random.Generator, samples: int, fs_hz: float, step_hz: float = 1.8) -> Array:

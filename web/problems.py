@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from alerts.book import NotFoundError
 from alerts.rules import RefusedError
-from core import metrics
+from core import metrics, raised
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,7 +78,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _unexpected(request: web.Request, error: Exception) -> Problem:
-    """What is logged holds places in the code and no values: an exception's text may quote a position."""
+    """Logged under a name that the caller is told."""
     name = secrets.token_hex(6)
     resource = request.match_info.route.resource
     _log.error(
@@ -87,8 +86,7 @@ def _unexpected(request: web.Request, error: Exception) -> Problem:
         id=name,
         method=request.method,
         route=resource.canonical if resource else "",
-        error=type(error).__name__,
-        where=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)],
+        **raised.facts(error),
     )
     return Problem(500, f"Something unexpected went wrong; the desk's log has it under {name}.", id=name)
 

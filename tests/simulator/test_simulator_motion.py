@@ -13,7 +13,6 @@ from simulator.motion import (
     SCOOTER,
     Obstacle,
     head_psd,
-    linear_obstacle,
     obstacle,
     turned,
     vibration,
@@ -74,7 +73,7 @@ def test_obstacles_hit_as_hard_as_the_linear_chain_predicts(
 ) -> None:
     # The study's figures are the largest departure either way, before the wheel's unloading is clamped at 1 g: a
     # rubber bump's 5.3 g point downwards, and a wheel cannot be pulled down.
-    linear = linear_obstacle(kind, height_m, length_m, kmh / 3.6, EBIKE)
+    linear = obstacle(kind, height_m, length_m, kmh / 3.6, EBIKE, glued=True)
     assert np.abs(linear).max() == pytest.approx(peak_g, rel=0.07)
     felt = obstacle(kind, height_m, length_m, kmh / 3.6, EBIKE)
     assert felt.min() >= -1
@@ -89,7 +88,7 @@ def test_a_scooter_halves_what_obstacles_do() -> None:
         ("kerb", 0.15, 0.1, 15),
     ):
         rigid, soft = (
-            np.abs(linear_obstacle(kind, height_m, length_m, kmh / 3.6, v)).max()  # type: ignore[arg-type]
+            np.abs(obstacle(kind, height_m, length_m, kmh / 3.6, v, glued=True)).max()  # type: ignore[arg-type]
             for v in (EBIKE, SCOOTER)
         )
         ratios.append(soft / rigid)
