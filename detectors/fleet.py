@@ -83,7 +83,7 @@ class Fleet:
 
         `track[k]` names the continuous run of samples row k belongs to, `index[k]` the number of its first sample
         in that run. A track may stand in several rows, in order. Samples seen before change nothing; holes in the
-        numbering are missing data. `now_us` only stamps.
+        numbering are missing data until samples come that fill them. `now_us` only stamps.
         """
         self._now_us = now_us
         out: list[Detection] = []
@@ -199,11 +199,15 @@ class Fleet:
         ring = self._places.rings[kind]
         many = frames.acc.shape[1]
         new = index + many > ring.head[slot]
+        out: list[Detection] = []
         if not new.all():
-            self._counts["repeats"] += int((~new).sum())
+            old = np.flatnonzero(~new).tolist()
+            out += [
+                d for k in old for d in self._fill(kind, int(slot[k]), frames, int(rows[k]), int(index[k]))
+            ]
             rows, slot, index = rows[new], slot[new], index[new]
         if not len(rows):
-            return []
+            return out
         mine = frames.rows(rows) if len(rows) < len(frames) else frames
         observed = observe(ring, slot, mine, index, self._params, self._counts)
         ring.note(slot, mine, index, observed.worn)
@@ -213,7 +217,6 @@ class Fleet:
             author = Author(self._now_us, int(self._params.late_s * 1e6), self._name)
             self._reminders += not_worn(ring, slot, mine, observed.unworn, author)
         lying = quarantined(ring.health["faults"][slot])
-        out: list[Detection] = []
         for k in np.flatnonzero(lying & ring.watched[slot]).tolist():
             # It will get no samples that can be believed.
             out += self._close((kind, int(slot[k])))
@@ -237,6 +240,19 @@ class Fleet:
                     out += self._look(kind, int(slot[row]), said, int(begin[k]), acc[k])
         return out
 
+    def _fill(self, kind: int, slot: int, frames: Frames, row: int, index: int) -> list[Detection]:
+        """A frame from before the newest: what is missing of it is looked at with all that came since."""
+        ring, acc = self._places.rings[kind], frames.acc[row]
+        new = ring.fill(slot, index, acc)
+        if not len(new):
+            self._counts["repeats"] += 1
+            return []
+        hot = len(ring.hits(acc[new])) > 0 or ring.watched[slot]
+        if not hot or quarantined(ring.health["faults"][slot : slot + 1])[0]:
+            return []
+        worn = wear.effective_before(ring.wear[slot : slot + 1], frames.worn[row : row + 1])
+        return self._look(kind, slot, Said(frames, row, index, int(worn[0])), index, acc)
+
     def _look(
         self, kind: int, slot: int, said: Said, index: int, acc: npt.NDArray[np.int16]
     ) -> list[Detection]:
@@ -249,14 +265,13 @@ class Fleet:
             window = _window(ring, slot, onset)
             context = [Frame(*f) for f in ring.context(slot)]
             before = [f._replace(end=min(f.end, newest.start)) for f in context if f.start < newest.start]
-            watch = Watch(window, ring.full_scale_g, self._params, [*before, newest], scan=onset)
+            after = [f for f in context if f.start > newest.start]
+            watch = Watch(window, ring.full_scale_g, self._params, [*before, newest, *after], scan=onset)
             self._watches[place] = watch
             ring.watched[slot] = True
         else:
-            watch.window.append(index, acc)
-            if watch.frames[-1].start != newest.start:
-                watch.frames.append(newest)
-        self._turn(place, ring, index + len(acc), watch)
+            watch.take(index, acc, newest)
+        self._turn(place, ring, watch.window.end, watch)
         out = self._word(kind, slot, watch, watch.feed())
         if ((acc > ring.most_counts) | (acc < -ring.most_counts)).any():
             self._counts["out_of_range"] += mark(ring.health, slot, "out_of_range")
@@ -299,7 +314,8 @@ class Fleet:
 
 def _window(ring: Ring, slot: int, onset: int) -> Window:
     """The samples from before an onset, corrected where the part's offset and gain are known."""
-    base = max(onset - int(np.ceil(PRE_S * ring.fs_hz)), int(ring.begin[slot]))
+    oldest = max(int(ring.begin[slot]), int(ring.head[slot]) - ring.length)
+    base = max(onset - int(np.ceil(PRE_S * ring.fs_hz)), oldest)
     fix = calibration.fix(ring.calibration[slot], ring.full_scale_g)
     return Window(base, *ring.read(slot, base), ring.fs_hz, ring.g_per_count, ring.most_counts, fix)
 

@@ -194,6 +194,17 @@ class Ring:
         hot = ((part[..., 0] + part[..., 1] + part[..., 2]) >= self._gate).any(1)
         return np.asarray(hot | self.watched[slot])
 
+    def fill(self, slot: int, index: int, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+        """Writes those of (n, 3) samples before the head that are missing; says which, none for samples seen before."""
+        number = index + np.arange(len(acc))
+        oldest = max(int(self.begin[slot]), int(self.head[slot]) - self.length)
+        within = (number >= oldest) & (number < self._hole[slot])
+        new = np.flatnonzero(within & self.missing[slot, number % self.length])
+        at = number[new] % self.length
+        self.counts[slot, at] = acc[new]
+        self.missing[slot, at] = False
+        return new
+
     def _tear(self, slot: int, index: int) -> None:
         """Starts a track, or marks the samples between its head and `index` as missing."""
         if self.head[slot] < 0:

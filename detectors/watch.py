@@ -1,10 +1,12 @@
 """One helmet under observation: its impacts, the decisions that fall due, and the incident they make."""
 
 import heapq
+from bisect import insort
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from core.config import Detection as Params
 from core.model import Kind, Stage, Worn
@@ -80,6 +82,21 @@ class Watch:
     """Heap of (sample at which it falls due, impact's sample, number of the horizon)."""
     _impacts: dict[int, Impact] = field(default_factory=dict)
 
+    def take(self, index: int, counts: npt.NDArray[np.int16], frame: Frame) -> None:
+        """Adds samples that start at number `index`: after the last, or where some before it are missing."""
+        if index >= self.window.end:
+            self.window.append(index, counts)
+            if self.frames[-1].start != frame.start:
+                self.frames.append(frame)
+            return
+        self.window.fill(index, counts)
+        insort(self.frames, frame, key=lambda f: f.start)
+        self.scan = min(self.scan, max(index, self.window.base))
+        for impact in self._impacts.values():
+            # Measured while these samples were missing.
+            impact.whole = False
+            impact.up = impact.up if impact.at < index else None
+
     def feed(self) -> list[Decision]:
         """Decides everything that the samples in the window allow."""
         self.silenced = False
@@ -136,6 +153,9 @@ class Watch:
         self.scan = stop
 
     def _open(self, at: int) -> None:
+        """Follows an impact, unless it is known: samples that fill a hole are searched together with those after it."""
+        if at in self._impacts or self._is_mine(at):
+            return
         self._impacts[at] = Impact(at)
         for horizon, seconds in enumerate(HORIZONS_S):
             heapq.heappush(self._due, (at + self._samples(seconds), at, horizon))
@@ -155,7 +175,8 @@ class Watch:
 
     def _decide(self, impact: Impact, horizon_s: float, end: int, cut: bool) -> list[Decision]:
         p, at = self.params, impact.at
-        if not impact.whole and not self._matters(at, end):
+        mine = self._is_mine(at)  # what was said is followed to its end
+        if not (mine or impact.whole or self._matters(at, end)):
             self._drop(impact, cut)
             return []
         if impact.up is None:
@@ -168,14 +189,13 @@ class Watch:
             impact.whole = end >= at + self._samples(PEAK_S)
             self._spikes += rules.is_spike(impact.shock) and impact.shock["peak_g"] >= _SPIKE_G
         strike, fall = rules.is_strike(impact.shock, p), rules.is_fall(impact.shock, p)
-        if not (strike or fall):
+        if not (mine or strike or fall):
             self._drop(impact, cut)
             return []
         f = dict(impact.shock)
         f |= features.aftermath(self.window, at, end, impact.up.up_g)
         f |= features.context(self.frames, at, end, self.window.fs_hz, p.riding_mps)
         verdict = rules.judge(f, p, horizon_s, cut)
-        mine = self.incident is not None and any(i.at == at for i in self.incident.impacts)
         if not mine and verdict.stage is None and horizon_s >= 2 and not strike:
             settled = f.get("tilt_deg", np.nan)
             if settled < p.upright_deg:
@@ -246,6 +266,10 @@ class Watch:
         join = self._samples(self.params.join_s)
         near = first - join <= impact.at <= last + join
         return incident if near and impact.at - first <= self._samples(_INCIDENT_S) else None
+
+    def _is_mine(self, at: int) -> bool:
+        """Whether the incident has an impact at this sample."""
+        return self.incident is not None and any(i.at == at for i in self.incident.impacts)
 
     def _frame(self, at: int) -> tuple[Head, int]:
         """The newest frame that starts at or before a sample: the one that holds it."""

@@ -56,6 +56,16 @@ class Window:
         self._missing[self._size + hole : size] = False
         self._size = size
 
+    def fill(self, index: int, counts: npt.NDArray[np.int16]) -> None:
+        """Puts samples from number `index` on where they are missing."""
+        first, last = max(index, self.base), min(index + len(counts), self.end)
+        if first >= last:
+            return
+        part = slice(first - self.base, last - self.base)
+        missing = self._missing[part]
+        self._counts[part][missing] = counts[first - index : last - index][missing]
+        missing[:] = False
+
     def forget_before(self, index: int) -> None:
         """Drops what lies before sample `index`."""
         drop = index - self.base

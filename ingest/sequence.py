@@ -16,7 +16,7 @@ from core import metrics
 from core.model import Frames
 from ingest.numbers import Numbers
 
-_COUNTERS = {how: metrics.FRAMES.labels(how) for how in ("live", "late", "duplicate", "ancient")}
+_COUNTERS = {how: metrics.FRAMES.labels(how) for how in ("live", "overtaken", "late", "duplicate", "ancient")}
 
 _JUMP_US = 500_000
 """Adjoining frames further apart than this mean that a clock jumped, not that it drifts."""
@@ -24,6 +24,8 @@ _BREAK_US = 60_000_000
 """A hole longer than this starts a new track: nothing before it can matter to what comes after."""
 _EXPIRED_AT_ONCE = 500
 """Most runs ended by silence in one turn: a city that falls silent together must not hold up who is left."""
+_OVERTAKEN_NS = 5_000_000_000
+"""A frame that comes so much after the one that followed it still goes where it belongs: the detector knows more."""
 _FRAME_US_MAX = 2_500_000
 """Longest plausible frame, to judge whether a gap in numbers fits a gap in time."""
 
@@ -48,6 +50,16 @@ class Sequenced(NamedTuple):
     """Tracks that will not go on."""
 
 
+class _Hole(NamedTuple):
+    """Frames of a run that have not come: their numbers and their samples."""
+
+    first_seq: int
+    last_seq: int
+    start: int
+    samples: int
+    start_us: int
+
+
 @dataclass(slots=True)
 class _Run:
     """The state of one continuous run of samples of one helmet."""
@@ -59,6 +71,8 @@ class _Run:
     next_index: int
     next_us: int
     received_us: int
+    holes: tuple[_Hole, ...] = ()
+    """The last ones, in which frames that were overtaken still fit."""
 
 
 _Row = tuple[int, int, str, int, int, int, int, int, int]
@@ -103,12 +117,12 @@ class Sequence:
                 continue
             run = self._live.get(helmet)
             live = run is None or boot > run.boot or (boot == run.boot and seq >= run.next_seq)
-            counted["live" if live else "late"] += 1
-            track, index = (
-                self._go_on(self._live, run, row, ended)
-                if live
-                else self._go_on(self._late, self._late.get(helmet), row, ended)
-            )
+            place = self._go_back(run, row) if run is not None and not live else None
+            counted["live" if live else "late" if place is None else "overtaken"] += 1
+            if place is None:
+                runs = self._live if live else self._late
+                place = self._go_on(runs, runs.get(helmet), row, ended)
+            track, index = place
             # The detector takes one row of a helmet at a time: its n-th row of this batch is in turn n.
             turn = turns[helmet] = turns.get(helmet, -1) + 1
             lane = lanes.get((turn, frames))
@@ -143,6 +157,22 @@ class Sequence:
             while len(runs) > self._helmets_max:
                 ended.append(runs.popitem(last=False)[1].track)
 
+    def _go_back(self, run: _Run, row: _Row) -> tuple[int, int] | None:
+        """The place of a frame that was overtaken; None for what belongs to a helmet's past."""
+        boot, seq, helmet, _, _, t0_us, period_ns, _, n = row
+        late = self._late.get(helmet)
+        if boot != run.boot or period_ns != run.period_ns or (late is not None and late.next_seq == seq):
+            return None
+        for hole in run.holes:
+            if hole.first_seq <= seq <= hole.last_seq:
+                lone = hole.first_seq == hole.last_seq
+                offset = 0 if lone else round((t0_us - hole.start_us) * 1000 / period_ns)
+                fits = -1 <= offset <= hole.samples - n + 1
+                index = hole.start + max(0, min(offset, hole.samples - n))
+                recent = (run.next_index - index) * period_ns <= _OVERTAKEN_NS
+                return (run.track, index) if fits and recent else None
+        return None
+
     def _go_on(
         self, runs: "OrderedDict[str, _Run]", run: _Run | None, row: _Row, ended: list[int]
     ) -> tuple[int, int]:
@@ -155,6 +185,9 @@ class Sequence:
             runs[helmet] = run
             step = 0
         index = run.next_index + step
+        if step:
+            kept = [h for h in run.holes if (index - h.start) * period_ns <= _OVERTAKEN_NS]
+            run.holes = (*kept, _Hole(run.next_seq, seq - 1, run.next_index, step, run.next_us))
         run.next_seq = seq + 1
         run.next_index = index + n
         run.next_us = t0_us + n * period_ns // 1000

@@ -75,6 +75,32 @@ def test_v28_a_helmet_whose_frames_come_backwards_within_the_lateness_gives_the_
     )
 
 
+def told_one_by_one(counts, late=None, by=0):
+    """Detections of a helmet whose seconds come in a turn each; one of them comes late by so many turns."""
+    order = [k for k in range(20) if k != late]
+    if late is not None:
+        order.insert(late + by, late)
+    pipeline, said = Pipeline(Config()), []
+    for turn, k in enumerate(order):
+        now_us = T0_US + (turn + 1) * 1_000_000
+        said += pipeline.process([second("SF-1", k, counts, now_us)], now_us)[0].detections
+    return said
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("by", [1, 2])
+def test_v28_a_frame_that_is_overtaken_makes_no_second_incident_of_a_crash(seed, by):
+    counts, at = crash(seed).counts, crash(seed).impact // 100
+    plain = told_one_by_one(counts)
+    for late in range(at - 5, at + 4):
+        other = told_one_by_one(counts, late, by)
+        if late + by < at:
+            assert essence(other) == essence(plain), "it came before anything was decided"
+        assert len({d.incident for d in other}) == 1
+        assert other[-1].stage == plain[-1].stage == Stage.CONFIRMED
+        assert set(plain[-1].impacts_us) <= set(other[-1].impacts_us)
+
+
 def test_a_crash_in_a_dead_zone_is_reported_as_late_when_the_helmet_comes_back():
     plain, late = told(IN_ORDER), told(IN_ORDER, delay_us=3_600_000_000)
     assert not any(d.late for d in plain) and all(d.late for d in late)

@@ -91,6 +91,28 @@ def test_the_past_after_the_present_gets_a_track_of_its_own_and_the_present_goes
     assert past == [(1, 0), (2, N)]
 
 
+def test_a_frame_that_was_overtaken_goes_where_it_was_missed() -> None:
+    for order in ((0, 2, 1, 3), (0, 3, 2, 1, 4), (0, 4, 1, 3, 2)):
+        got = places(Sequence(), *([frame(seq)] for seq in order))
+        assert [(seq, index) for _, seq, _, index in got] == [(seq, seq * N) for seq in order]
+        assert len({track for _, _, track, _ in got}) == 1
+
+
+def test_a_frame_that_was_overtaken_by_more_than_five_seconds_is_the_past() -> None:
+    got = places(Sequence(), [frame(0)], [frame(2)], [frame(7)], [frame(1)])
+    assert got[3][2] != got[0][2]
+
+
+def test_a_backlog_that_reaches_the_present_stays_in_one_run() -> None:
+    got = places(Sequence(), [frame(0)], [frame(12)], *([frame(seq)] for seq in range(1, 12)))
+    assert len({track for _, seq, track, _ in got if 0 < seq < 12}) == 1
+
+
+def test_a_frame_that_does_not_fit_where_it_was_missed_is_judged_by_itself() -> None:
+    (first, _, third) = places(Sequence(), [frame(0)], [frame(3)], [frame(1, jump_us=-7_000_000)])
+    assert third[2] != first[2]
+
+
 def test_frames_older_than_a_day_are_archived_and_not_placed() -> None:
     result = Sequence().place([frame(0, late_s=90_000), frame(1)])
     assert [int(f.seq[0]) for f in result.archive] == [0]
@@ -123,7 +145,7 @@ def test_however_a_stream_is_cut_into_batches_each_frame_is_placed_once_and_in_o
     for helmet in ("SF-1", "SF-2"):
         for track in {t for h, _, t, _ in got if h == helmet}:
             run = [(seq, index) for h, seq, t, index in got if (h, t) == (helmet, track)]
-            assert all(b[0] > a[0] and b[1] - a[1] == (b[0] - a[0]) * N for a, b in pairwise(run))
+            assert all(b[1] - a[1] == (b[0] - a[0]) * N for a, b in pairwise(run))
 
 
 def test_a_city_that_falls_silent_together_is_forgotten_some_at_a_time() -> None:

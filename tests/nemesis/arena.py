@@ -201,4 +201,4 @@ def assert_kept(account: Account, collisions: int = 3) -> None:
     """Lost 0, every collision alerted, nothing twice; and there were collisions to speak of."""
     assert account.kept, f"{account}\nlost: {account.lost[:5]}\nmissed: {account.missed}"
     assert account.collisions >= collisions, str(account)
-    assert account.duplicated == 0 and not account.repeated, str(account)
+    assert account.duplicated == 0 and not account.repeated, f"{account}\nrepeated: {account.repeated}"
