@@ -108,9 +108,9 @@ def _score(clips: Clips, k: int, p: Params, fast: bool) -> float:
     start = round((clips.impact_s[k] - 0.3) * part.rate_hz)
     size = np.square(window.g(start, start + 3 * part.rate_hz)).sum(1)
     at = start + int(size.argmax())
-    up = features.rest(window, at).up_g
-    f = features.shock(window, at, len(acc), up, part.full_scale_g)
-    after = features.aftermath(window, at, at + round(3.5 * part.rate_hz), up)
+    before = features.rest(window, at)
+    f = features.shock(window, at, len(acc), before, part.full_scale_g)
+    after = features.aftermath(window, at, at + round(3.5 * part.rate_hz), before)
     turn = {name: v for name, v in after.items() if name.startswith("tilt") and v == v}
     kept = min(max(turn.values(), default=0.0), turn.get("tilt_deg", 0.0)) / p.tilt_deg
     at_once, for_long = (turn.get(name, 0.0) / rules.LYING_DEG for name in ("tilt_early_deg", "tilt_3s_deg"))

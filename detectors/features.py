@@ -21,6 +21,7 @@ PEAK_S = 0.3
 """An impact is a sample larger than all within this time of it."""
 _REST_S = ((-4.5, -1.2), (-1.2, -0.3))
 """Where gravity before the impact is taken; the second where the track is too young for the first."""
+_OTHER_MOVES_COUNTS = 5
 _CONTACT_S = (-0.1, 0.3)
 _EARLY_S = (0.55, 0.85)
 _LATE_S = {
@@ -74,11 +75,12 @@ class Head(NamedTuple):
 
 
 def rest(window: Window, at: int) -> gravity.Posture:
-    """Gravity and shaking before the impact at sample `at`."""
+    """Gravity and shaking before the impact at sample `at`, and which axis was stuck."""
     for start_s, stop_s in _REST_S:
         part = _cut(window, at, start_s, stop_s, at)
         if np.count_nonzero(~np.isnan(part[:, 0])) >= 0.5 * window.fs_hz:
-            return gravity.posture(part[~np.isnan(part[:, 0])], window.fs_hz)
+            stuck = gravity.stuck_axis(part, window.fs_hz, _OTHER_MOVES_COUNTS * window.g_per_count)
+            return gravity.posture(part[~np.isnan(part[:, 0])], window.fs_hz, stuck)
     return gravity.UNKNOWN
 
 
@@ -110,9 +112,15 @@ def _around_g(window: Window, at: int, end: int) -> float:
     return float(np.sqrt(np.square(size - 1.0).mean())) if len(size) else 0.0
 
 
-def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -> dict[str, float]:
-    """The impact itself: how hard, how sharp, how long, whether the sensor could follow it."""
-    fs = window.fs_hz
+def shock(
+    window: Window, at: int, end: int, before: gravity.Posture, full_scale_g: float
+) -> dict[str, float]:
+    """The impact itself: how hard, how sharp, how long, whether the sensor could follow it.
+
+    An axis that was stuck `before` adds nothing to it: what is left is a lower bound.
+    """
+    fs, up_g = window.fs_hz, before.up_g
+    window = _held(window, before)
     near = _cut(window, at, *_CONTACT_S, end)
     missing = np.isnan(near[:, 0])
     wide = _cut(window, at, -PEAK_S, PEAK_S, end)
@@ -135,7 +143,7 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
         "median_g": float(np.median(known)),
         "violence_g": violence_g(window, at, end),
         "range_used": largest / full_scale_g,
-        "partial": float(np.count_nonzero(missing) > _HOLE_S * fs),
+        "partial": float(before.stuck is not None or np.count_nonzero(missing) > _HOLE_S * fs),
         "clip_n": float(np.count_nonzero(rails.any(-1))),
         "rail_s": _longest(rails.all(-1) | _latched(rails)) / fs,
         "width_s": width / fs,
@@ -158,17 +166,17 @@ def shock(window: Window, at: int, end: int, up_g: Array, full_scale_g: float) -
     return out
 
 
-def aftermath(window: Window, at: int, end: int, up_g: Array) -> dict[str, float]:
+def aftermath(window: Window, at: int, end: int, before: gravity.Posture) -> dict[str, float]:
     """Attitude and movement after the impact, as far as sample `end`."""
-    fs = window.fs_hz
-    early = gravity.posture(_cut(window, at, *_EARLY_S, end), fs)
+    fs, up_g = window.fs_hz, before.up_g
+    early = gravity.posture(_cut(window, at, *_EARLY_S, end), fs, before.stuck)
     out = {"tilt_early_deg": gravity.tilt_deg(up_g, early.up_g)}
     for name, (start_s, stop_s) in _LATE_S.items():
         part = _cut(window, at, start_s, stop_s, end)
         # The samples decide, not the horizon's name: a track that ends early is judged by what it has.
         if len(part) < 0.5 * fs:
             break
-        late = gravity.posture(part, fs)
+        late = gravity.posture(part, fs, before.stuck)
         out[name] = gravity.tilt_deg(up_g, late.up_g)
         if not np.isnan(late.up_g[0]):
             out["tilt_deg"] = out[name]
@@ -213,6 +221,11 @@ def _rode(before: list[Frame], fs_hz: float, riding_mps: float) -> bool:
 def _cut(window: Window, at: int, start_s: float, stop_s: float, end: int) -> Array:
     fs = window.fs_hz
     return window.g(at + round(start_s * fs), min(at + round(stop_s * fs), end))
+
+
+def _held(window: Window, before: gravity.Posture) -> Window:
+    """The window with a stuck axis at what it is taken for."""
+    return window if before.stuck is None else window.held(before.stuck, float(before.up_g[before.stuck]))
 
 
 def _near_s(seconds: float, fs_hz: float) -> float:

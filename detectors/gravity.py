@@ -15,6 +15,7 @@ _FROZEN, _FROZEN_S = 20, 1.0
 """More identical triplets in a row, for so long, are a stale sensor, not stillness: a real part shows noise.
 
 A coarse one shows none for some tenths of a second."""
+_STUCK_S = 2.0
 _LONGEST_G = 3.0
 """A blow of 80 g inside a window would turn its plain mean; the steps of a runner average out below this."""
 _BIN_S = 0.5
@@ -31,19 +32,40 @@ class Posture(NamedTuple):
     """Largest deviation of any axis from that."""
     vibration_g: float
     """RMS of the resultant above about 1 Hz."""
+    stuck: int | None = None
+    """The axis that is broken, if one is: it is taken for what the others leave of 1 g."""
 
 
 UNKNOWN = Posture(np.full(3, np.nan), np.nan, np.nan)
 
 
-def posture(acc_g: Array, fs_hz: float) -> Posture:
-    """Reads a window of (n, 3) g; rows with NaN are missing samples, a frozen sensor tells nothing."""
+def posture(acc_g: Array, fs_hz: float, stuck: int | None = None) -> Posture:
+    """Reads a window of (n, 3) g; rows with NaN are missing samples, a frozen sensor tells nothing.
+
+    The sign of a `stuck` axis is unknown: always the same, it makes every turn the smallest that fits the others.
+    """
     a = acc_g[~np.isnan(acc_g[:, 0])]
     if len(a) < 3 or len(a) < 0.6 * len(acc_g) or frozen(a, fs_hz):
         return UNKNOWN
+    if stuck is not None:
+        a = a.copy()
+        a[:, stuck] = 0.0
     size = np.sqrt(np.square(a).sum(-1))
     up = (a * np.minimum(1.0, _LONGEST_G / np.maximum(size, _LONGEST_G))[:, None]).mean(0)
-    return Posture(up, float(np.abs(a - up).max()), vibration_g(a, fs_hz))
+    spread_g = float(np.abs(a - up).max())
+    if stuck is not None:
+        up[stuck] = np.sqrt(max(0.0, 1.0 - up @ up))
+    return Posture(up, spread_g, vibration_g(a, fs_hz), stuck)
+
+
+def stuck_axis(acc_g: Array, fs_hz: float, moves_g: float) -> int | None:
+    """The only axis that never changes in a window of 2 s or more in which another one deviates by `moves_g` RMS."""
+    a = acc_g[~np.isnan(acc_g[:, 0])]
+    if len(a) < _STUCK_S * fs_hz:
+        return None
+    still = (a == a[-1]).all(0)
+    stuck = np.flatnonzero(still)
+    return int(stuck[0]) if len(stuck) == 1 and a[:, ~still].std(0).max() > moves_g else None
 
 
 def frozen(acc_g: Array, fs_hz: float) -> bool:

@@ -182,7 +182,7 @@ class Watch:
         if impact.up is None:
             impact.up = self._rest(at)
         if not impact.whole:
-            impact.shock = features.shock(self.window, at, end, impact.up.up_g, self.full_scale_g)
+            impact.shock = features.shock(self.window, at, end, impact.up, self.full_scale_g)
             impact.shock["rest_g"] = float(np.sqrt(np.square(impact.up.up_g).sum()))
             impact.shock["vibration_before_g"] = impact.up.vibration_g
             impact.shock["walking_before"] = features.walking_before(self.window, at)
@@ -193,7 +193,7 @@ class Watch:
             self._drop(impact, cut)
             return []
         f = dict(impact.shock)
-        f |= features.aftermath(self.window, at, end, impact.up.up_g)
+        f |= features.aftermath(self.window, at, end, impact.up)
         f |= features.context(self.frames, at, end, self.window.fs_hz, p.riding_mps)
         verdict = rules.judge(f, p, horizon_s, cut)
         if not mine and verdict.stage is None and horizon_s >= 2 and not strike:

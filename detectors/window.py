@@ -1,5 +1,7 @@
 """The samples around one candidate, by their number: out of the ring, then growing with what arrives."""
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,9 +28,10 @@ class Window:
     ) -> None:
         self.base = base
         self.fs_hz = fs_hz
-        self._scale = g_per_count
+        self.g_per_count = g_per_count
         self._most = most_counts
         self.fix = fix
+        self._held: tuple[int, float] | None = None
         self._size = len(counts)
         self._counts = counts
         self._missing = missing
@@ -80,11 +83,19 @@ class Window:
         out: npt.NDArray[np.float64] = self._counts[part].astype(np.float64)
         if self._most < 32767:
             out[(np.abs(out) > self._most).any(1)] = np.nan
-        out *= self._scale
+        out *= self.g_per_count
         if self.fix is not None:
             out = self.fix.apply(out)
+        if self._held is not None:
+            out[:, self._held[0]] = self._held[1]
         out[self._missing[part]] = np.nan
         return out
+
+    def held(self, axis: int, value_g: float) -> "Window":
+        """The same samples, one axis of which reads `value_g` throughout."""
+        view = copy(self)
+        view._held = axis, value_g
+        return view
 
     def counts(self, start: int, stop: int) -> npt.NDArray[np.int16]:
         """The raw counts of the same stretch; missing samples are zero."""

@@ -183,7 +183,7 @@ def test_v10_gravity_is_taken_off_as_a_vector_whatever_the_attitude(seed):
     window = Window(0, np.round(acc * 1000).astype(np.int16), np.zeros(1200, bool), 100.0, 1e-3)
     before = gravity.posture(window.g(350, 680), 100.0)
     at = 800 + int(np.linalg.norm(acc[800:806], axis=1).argmax())
-    shock = features.shock(window, at, 1200, before.up_g, 200.0)
+    shock = features.shock(window, at, 1200, before, 200.0)
     assert shock["helmet_pla_g"] == pytest.approx(
         float(np.linalg.norm(blow(25.0, 0.06, direction), axis=1).max()), abs=0.02
     )

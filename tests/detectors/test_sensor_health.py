@@ -21,6 +21,13 @@ def road(seconds=20, seed=3):
     return to_counts(ride(seconds, np.random.default_rng(seed)))
 
 
+def bowed(seed=3):
+    """Riding, bent over by 45 degrees for some seconds, riding again."""
+    acc = ride(20, np.random.default_rng(seed))
+    acc[800:1400] += np.array([0.7, 0.0, -0.3])
+    return to_counts(acc)
+
+
 def spoiled(kind):
     counts = road()
     if kind == "frozen":
@@ -56,6 +63,17 @@ def test_a_fault_that_has_passed_is_no_longer_named(kind):
     feed(fleet, counts, start=1100)
     assert fleet.faults(1) == []
     assert fleet.faults(99) == []
+
+
+@pytest.mark.parametrize("stuck_g", [0.0, 0.9, -5.0, 16.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_axis_that_is_stuck_hides_no_crash_and_turns_nobody_who_rides_on(axis, stuck_g):
+    crashed, rode = crash().counts.copy(), crash(peak_g=5.0, after="ride").counts.copy()
+    bent = bowed()
+    for counts in (crashed, rode, bent):
+        counts[:, axis] = to_counts(stuck_g)
+    assert feed(Fleet(), crashed)[-1].stage == Stage.CONFIRMED
+    assert feed(Fleet(), rode) == feed(Fleet(), bent) == []
 
 
 def test_a_healthy_ride_has_no_fault():
