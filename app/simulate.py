@@ -44,6 +44,7 @@ class Wanted:
     ledger: Path | None
     record: Path | None
     crowd: bool
+    ramp_s: float
     dry_run: bool
     start: str
     tape_path: Path | None
@@ -100,6 +101,7 @@ class Wanted:
 @click.option("--ledger", type=_FILE, help="Write what was sent and crashed to a new file.")
 @click.option("--record", type=_FILE, help="Write a tape of all messages.")
 @click.option("--crowd", is_flag=True, help="Load alone: ride on and on, up to 200,000 helmets, no crashes.")
+@click.option("--ramp", "ramp_s", type=Duration(), default="1s", help="A crowd grows for so long.")
 @click.option("--dry-run", is_flag=True, help="Without a broker, as fast as possible, from --start on.")
 @click.option("--start", default=_START, show_default=True, help="When a dry run begins (ISO 8601).")
 @click.option("--play", "tape_path", type=_FILE, help="Play a tape.")
@@ -198,6 +200,7 @@ def _crowd(w: Wanted, stop: threading.Event) -> None:
         w.helmets or 100,
         1 if w.seed is None else w.seed,
         duration_s=w.duration_s,
+        ramp_s=w.ramp_s,
         connections=w.connections or _SHARED,
         ledger=w.ledger,
         stop=stop,

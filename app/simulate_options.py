@@ -18,7 +18,19 @@ MODES: dict[str, set[str]] = {
     "--play with --export": {"tape_path", "export_to"},
     "--play": {"tape_path", "speed", "as_new", "as_json", "config_path"},
     "--listen": {"topics", "record", "duration_s", "config_path"},
-    "--crowd": {"crowd", "helmets", "seed", "duration_s", "connections", "ledger", "as_json", "config_path"},
+    "--crowd": {
+        *(
+            "crowd",
+            "helmets",
+            "seed",
+            "duration_s",
+            "ramp_s",
+            "connections",
+            "ledger",
+            "as_json",
+            "config_path",
+        )
+    },
     "a scenario": {"scenario", "speed", "seed", "plot", "record", "ledger", "as_json"},
     "a scenario with --config": {"scenario"} | _FLEET | _BROKER,
     "a scenario with --dry-run": {"scenario"} | _FLEET | _DRY,
@@ -32,7 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "dry_run", "crowd", "tape_path", "topics", "list_them",
     ),
     "The fleet": ("helmets", "seed", "crashes_per_hour", "splices", "part", "prefix"),
-    "How long, and how fast": ("duration_s", "speed", "start", "as_new"),
+    "How long, and how fast": ("duration_s", "ramp_s", "speed", "start", "as_new"),
     "The broker": ("config_path", "connections", "credentials"),
     "What to write": ("ledger", "record", "plot", "export_to", "as_json"),
 }  # fmt: skip

@@ -70,6 +70,7 @@ def run_crowd(
     clock: Clock,
     *,
     duration_s: float,
+    ramp_s: float = 0.0,
     connections: int = 4,
     kept_max: int = _KEPT_MAX,
     ledger: Path | None = None,
@@ -78,7 +79,8 @@ def run_crowd(
 ) -> CrowdSummary:
     """Publishes a crowd's frames in real time for whole seconds; blocks. Raises `BrokerError` at the start.
 
-    Helmet i sends i/n of a second after helmet 0. A connection that is lost comes back with full jitter and sends again
+    Helmet i sends i/n of a second after helmet 0. Of each twentieth of the helmets the share that rides grows for
+    `ramp_s`, every second by as many. A connection that is lost comes back with full jitter and sends again
     what had no PUBACK, at most `kept_max` frames in all. `on_progress` hears how it goes once a second.
     """
     crowd = Crowd(helmets, seed, clock.now_us())
@@ -101,7 +103,8 @@ def run_crowd(
             if stop.is_set():
                 break
             second, part = divmod(turn, _SLICES)
-            rows = slice(bounds[part], bounds[part + 1])
+            riding = 1.0 if second + 1 >= ramp_s else (second + 1) / ramp_s
+            rows = slice(bounds[part], bounds[part] + round(riding * (bounds[part + 1] - bounds[part])))
             if rows.start < rows.stop:
                 _hand_over(crowd, rows, second, lines[turn % connections], writer, clock)
             due = began + (turn + 1) / _SLICES

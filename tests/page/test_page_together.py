@@ -239,6 +239,8 @@ def test_whoever_is_mentioned_in_a_note_is_told_until_they_have_opened_the_alert
 ) -> None:
     page, other = browsers.signed_in(desk), browsers.signed_in(desk, "li")
     first, second = desk.crash(), desk.crash()
+    # A row that comes later waits while somebody points at the list.
+    expect(page.locator(".row")).to_have_count(2)
 
     def mention(alert: str, words: str) -> None:
         page.locator(f'.row[data-id="{alert}"] .row-open').click()

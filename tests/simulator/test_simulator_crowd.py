@@ -67,6 +67,16 @@ def test_a_broker_hears_every_frame_of_a_crowd(mosquitto: Callable[..., object],
     assert keys == {(f"C-{i + 1:06d}", s) for i in range(1000) for s in range(3)}
 
 
+def test_a_crowd_that_grows_has_a_third_more_each_second(
+    mosquitto: Callable[..., object], tmp_path: Path
+) -> None:
+    broker, ledger = Broker("127.0.0.1", mosquitto().port), tmp_path / "ledger.jsonl"  # type: ignore[attr-defined]
+    run_crowd(600, 1, broker, SystemClock(), duration_s=4, ramp_s=3, ledger=ledger, stop=threading.Event())
+    rode = [{helmet for helmet, _, seq in read_ledger(ledger).acked if seq == second} for second in range(4)]
+    assert [len(helmets) for helmets in rode] == [200, 400, 600, 600]
+    assert rode[0] < rode[1] < rode[2]
+
+
 def away(
     mosquitto: Callable[..., object], tmp_path: Path, away_s: float, **options: int
 ) -> tuple[CrowdSummary, Path]:

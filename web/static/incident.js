@@ -45,6 +45,7 @@ export class Incident {
     this.#detail = null;
     this.#traceShown = null;
     this.#lastHeard = null;
+    this.#chart?.destroy();
     this.#map?.destroy();
     this.#map = null;
     this.root.replaceChildren();
@@ -61,6 +62,7 @@ export class Incident {
     if (this.id === null) return;
     const draft = this.#parts.noteText.value;
     const detail = this.#detail;
+    this.#chart?.destroy();
     this.#map?.destroy();
     this.#traceShown = null;
     this.#skeleton();

@@ -60,7 +60,7 @@ export class TraceChart {
   show(alert) {
     const { trace, impacts_us } = alert;
     const zero_us = impacts_us[0] ?? alert.occurred_us;
-    this.#destroy();
+    this.destroy();
     if (!trace) {
       this.root.replaceChildren(h("h2", {}, t("trace")), h("p", { class: "muted" }, t("no_trace")), seen(alert));
       return;
@@ -124,7 +124,8 @@ export class TraceChart {
     };
   }
 
-  #destroy() {
+  // Plots that are not destroyed are kept by uPlot, and with them all that the page around them holds.
+  destroy() {
     this.#observer?.disconnect();
     this.#plot?.destroy();
     this.#plot = null;
