@@ -63,7 +63,7 @@ RULES: dict[tuple[State, Input], tuple[Entry, State]] = {
     (C, Input.IMPACT): (Entry.REOPENED, O),
     (P, Input.WORSE): (Entry.UPDATED, P),
     (O, Input.WORSE): (Entry.UPDATED, O),
-    (A, Input.WORSE): (Entry.REOPENED, O),
+    (A, Input.WORSE): (Entry.UPDATED, A),
     (R, Input.WORSE): (Entry.REOPENED, O),
     (C, Input.WORSE): (Entry.REOPENED, O),
     (P, Input.CONFIRMED): (Entry.OPENED, O),

@@ -118,8 +118,16 @@ def test_an_acknowledged_alert_stays_with_its_owner_when_it_is_taken_back(story:
     assert story.alert().state is State.ACKNOWLEDGED
 
 
-@pytest.mark.parametrize("before", ["acknowledged", "resolved", "cancelled"])
-@pytest.mark.parametrize("news", [{"impacts_s": (0, 12)}, {"severity": 4}], ids=["impact", "severity"])
+@pytest.mark.parametrize(
+    ("before", "news"),
+    [
+        ("acknowledged", {"impacts_s": (0, 12)}),
+        ("resolved", {"impacts_s": (0, 12)}),
+        ("cancelled", {"impacts_s": (0, 12)}),
+        ("resolved", {"severity": 4}),
+        ("cancelled", {"severity": 4}),
+    ],
+)
 def test_a_second_crash_alerts_again(story: Story, before: str, news: dict[str, object]) -> None:
     story.detect(version())
     if before == "cancelled":
@@ -205,6 +213,23 @@ def test_an_alert_is_resolved_by_whoever_closes_it_and_can_be_taken_back(story: 
         "resolved",
         "reopened",
     ]
+
+
+def test_who_has_an_alert_keeps_it_when_the_rider_still_lies_there_and_not_when_a_second_blow_comes(
+    story: Story,
+) -> None:
+    story.detect(version())
+    story.at(1).take("王芳")
+    story.at(9).detect(replace(version(2, Stage.CONFIRMED), severity=4))
+    assert (story.alert().state, story.alert().owner, story.alert().severity) == (
+        State.ACKNOWLEDGED,
+        "王芳",
+        4,
+    )
+    second_us = story.alert().last_impact_us + 8_000_000
+    blows = [story.alert().impacts_us[0], second_us]
+    story.at(10).detect(replace(version(3, Stage.CONFIRMED), severity=4, impacts_us=blows))
+    assert (story.alert().state, story.alert().owner) == (State.OPEN, None)
 
 
 def test_every_newer_version_has_a_rule_in_every_state() -> None:

@@ -80,6 +80,25 @@ def test_a_new_alert_appears_by_itself_is_counted_and_sounds_until_taken(
     expect(page).to_have_title("头盔守望")
 
 
+def test_who_has_an_alert_keeps_it_when_it_turns_out_worse_and_hears_of_it(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = browsers.open(desk.url)
+    page.evaluate(COUNT_TONES)
+    sign_in(page, "wang", desk.passwords["wang"])
+    expect(page.locator("#app")).to_have_attribute("data-sound", "on")
+    first = desk.crash(severity=3)
+    row(page, 1).locator(".acknowledge").click()
+    expect(row(page, 1)).to_have_attribute("data-state", "acknowledged")
+    page.evaluate("tones.length = 0")
+    desk.post("detections", [asdict(replace(first, version=2, severity=4))])
+    expect(row(page, 1)).to_contain_text("危急")
+    expect(page.locator("#announce")).to_contain_text("加重为≥ 危急：张三")
+    page.wait_for_function("() => tones.filter((hertz) => hertz === 980).length === 3")
+    expect(row(page, 1)).to_have_attribute("data-state", "acknowledged")
+    expect(page.locator("#banner")).to_have_attribute("data-count", "0")
+
+
 def test_a_page_that_may_not_sound_says_so_until_someone_clicks_and_muting_is_visible(
     desk: RealDesk, browsers: Browsers
 ) -> None:

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Actions } from "./actions.js";
 import { Desk } from "./desk.js";
-import { announce, tickAll } from "./dom.js";
+import { announce, tickAll, toast } from "./dom.js";
 import { setPolicy } from "./escalation.js";
 import { Feed } from "./feed.js";
 import { english, setLang, t, term } from "./i18n.js";
@@ -92,11 +92,21 @@ function take(type, data) {
 }
 
 function takeAlert({ alert, entry }) {
-  store.put(alert, entry.at_us);
   const me = store.me?.display_name;
+  const before = store.alerts.get(alert.id);
+  store.put(alert, entry.at_us);
+  if (alert.state === "acknowledged" && alert.owner === me && alert.severity > before?.severity) worse(alert);
   if (entry.actor !== me && entry.detail.mentions?.includes(me)) {
     store.putMention({ id: alert.id, by: entry.actor, who: who(alert), note: entry.detail.note, test: alert.test, at_us: entry.at_us });
   }
+}
+
+// Who has an alert keeps it when it turns out worse, and hears of it.
+function worse(alert) {
+  const said = t("mine_worse", { severity: severityWord(alert), who: who(alert) });
+  siren.once(alert.severity);
+  toast(said, "bad");
+  announce((alert.test ? `${TEST} ` : "") + said);
 }
 
 // Duty changes hands without an event.

@@ -68,6 +68,11 @@ export class Siren extends EventTarget {
     this.tick();
   }
 
+  // For whoever has the alert already: once.
+  once(pattern) {
+    if (this.state === "on") this.#play(pattern);
+  }
+
   tick() {
     if (this.#gain && this.mutedLeft_s === 0) this.#gain.gain.value = 1;
     const now = performance.now() / 1000;

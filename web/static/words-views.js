@@ -158,7 +158,7 @@ export const VIEW_WORDS = {
   silence_start: ["开始静音", "Hold back"],
   silence_nothing: ["请填头盔，或选城市、站点。", "Name helmets, or choose a city or a station."],
   silence_why: ["请写原因。", "Give a reason."],
-  silence_covers: ["影响 {n} 顶头盔（{names}），其中 {live} 起报警未结束。严重、危急和 SOS 不受影响。", "Covers {n} helmets ({names}) with {live} live alerts. Serious, critical and SOS are not covered."],
+  silence_covers: ["影响 {n} 顶头盔（{names}），其中 {live} 起报警未结束。", "Covers {n} helmets ({names}) with {live} live alerts."],
   silence_started: ["静音到 {clock}", "Held back until {clock}"],
   silence_by: ["{by}，{clock} 开始", "{by}, since {clock}"],
   silence_left: ["还有 {span}", "{span} left"],

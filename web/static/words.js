@@ -171,6 +171,7 @@ export const WORDS = {
   note_first: ["请先写备注。", "Write a note first."],
   has_it: ["{owner} 已经认领了", "{owner} has it already"],
   now_yours: ["已由您认领", "It is yours now"],
+  mine_worse: ["您认领的报警加重为{severity}：{who}", "Your alert is now {severity}: {who}"],
   not_yours_yet: ["先认领，再处理。", "Acknowledge it first, then resolve."],
   resolve_title: ["处理结果（也用来教检测程序）", "What was it? (this also teaches the detector)"],
   reopen_title: ["为什么重新打开？", "Why does it open again?"],
