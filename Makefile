@@ -11,9 +11,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 demo: $(STAMP)
 	$(RUN)/helmetwatch demo
 
-# Files of tests run side by side in so many processes: most of them wait, for servers and clocks of their own.
+# Files of tests run side by side in so many processes: most of them wait, for servers and clocks of their own, so that three keep two cores busy.
 # JOBS=0 runs one after another.
-JOBS ?= 2
+JOBS ?= 3
 test: $(STAMP) system lint
 	$(RUN)/pytest -n $(JOBS) --dist loadfile
 

@@ -8,7 +8,7 @@ from typing import Any
 from alerts import escalation
 from alerts.escalation import Call, Why
 from alerts.model import Alert, State
-from alerts.notices import Notice, facts, lines, notice_id, title
+from alerts.notices import CRITICAL, Notice, facts, lines, notice_id, title
 from alerts.policy import Policy
 from alerts.silences import Silence, until_us
 from alerts.storms import Storm, Storms
@@ -58,6 +58,11 @@ class Watch:
         if alert_id in self._alerts and (tier, channel) not in self._stuck.get(alert_id, set()):
             self._stuck.setdefault(alert_id, set()).add((tier, channel))
             self._look(alert_id, 0)
+
+    def passed_over(self, alert_id: str) -> int:
+        """How many tiers of an alert, from the first on, cannot be reached, so that the next was called at once."""
+        alert = self._alerts.get(alert_id)
+        return 0 if alert is None or alert.severity < CRITICAL else self._unheard(alert)
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """From now on these silences hold; every live alert is looked at anew."""

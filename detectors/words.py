@@ -1,6 +1,6 @@
 """The one-line reason of a detection, in both languages, made of the same facts in the same order."""
 
-from math import nan
+from math import floor, nan
 
 from core.model import Kind, Stage, Worn
 from detectors.rules import RIDES_ON
@@ -26,10 +26,10 @@ def reason(decision: Decision, grade: Quality) -> tuple[str, str]:
     top = max(shocks, key=lambda s: s["peak_g"])
     parts = [_KINDS[incident.kind]]
     if grade != "D":
-        peak, dv = ("≥" if bound else "" for bound in least(grade, top))
+        peak, dv = least(grade, top)
         what_zh, what_en = parts.pop()
-        force = f"{peak}{top['peak_g']:.0f} g"
-        change = f"Δv {dv}{top['dv20_mps']:.1f} m/s"
+        force = f"{_number(top['peak_g'], 0, peak)} g"
+        change = f"Δv {_number(top['dv20_mps'], 1, dv)} m/s"
         parts += [(f"{what_zh} {force}", f"{what_en} {force}"), (change, change)]
     if len(shocks) > 1:
         parts.append((f"{len(shocks)} 次撞击", f"{len(shocks)} impacts"))
@@ -38,7 +38,8 @@ def reason(decision: Decision, grade: Quality) -> tuple[str, str]:
     if turn == turn:
         parts.append((f"转向 {turn:.0f}°", f"turned {turn:.0f}°"))
     if f.get("still_s", nan) >= 1:
-        parts.append((f"之后静止 {f['still_s']:.0f} s", f"then still for {f['still_s']:.0f} s"))
+        still = f"{round(f['still_s'], 1):g} s"
+        parts.append((f"之后静止 {still}", f"then still for {still}"))
     if f["riding"] == 1 or f["riding"] == 0:
         speed = "" if f["speed_mps"] != f["speed_mps"] else f" {f['speed_mps'] * 3.6:.0f} km/h"
         parts.append(
@@ -55,6 +56,14 @@ def reason(decision: Decision, grade: Quality) -> tuple[str, str]:
     if against:
         parts.insert(0, against)
     return "，".join(zh for zh, _ in parts), ", ".join(en for _, en in parts)
+
+
+def _number(value: float, digits: int, bound: bool) -> str:
+    """A lower bound is never rounded up: it would say more than is known."""
+    if not bound:
+        return f"{value:.{digits}f}"
+    scale = 10**digits
+    return f"≥{floor(value * scale + 1e-9) / scale:.{digits}f}"
 
 
 def _against(stage: Stage, points: dict[str, float], f: dict[str, float]) -> tuple[str, str] | None:

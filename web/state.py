@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -179,6 +179,11 @@ class Desk:
         """Puts a question to the alert book, about one alert or what is live now."""
         return await self._file.do("read", lambda: question(self._file.reader))
 
+    async def told(self, ids: Iterable[str]) -> dict[str, dict[str, int]]:
+        """How the messages about alerts fare, and how many tiers they could not reach."""
+        found = await self.ask(partial(Reader.told, ids=list(ids)))
+        return {id_: counts | {"passed_over": self._watch.passed_over(id_)} for id_, counts in found.items()}
+
     async def search(self, question: Callable[[Reader], T]) -> T:
         """Puts a question to the alert book that goes through many alerts; no alert and no page waits for it."""
         return await self._file.do("search", lambda: question(self._file.search))
@@ -227,7 +232,7 @@ class Desk:
         await self._notify(now_us)
         if self._any_news:
             self._any_news, news, self._news = False, self._news, set()
-            told = await self.ask(partial(Reader.told, ids=news)) if len(news) <= LEDGERS_MAX else None
+            told = await self.told(news) if len(news) <= LEDGERS_MAX else None
             self.hub.deliveries(told, await self.channels())
 
     async def resume(self) -> None:

@@ -2,12 +2,10 @@
 
 import secrets
 from dataclasses import asdict
-from functools import partial
 
 from aiohttp import web
 
 from alerts.notices import test_notice
-from alerts.reader import Reader
 from web import wire
 from web.accounts import Person
 from web.problems import PERSON_BODY_MAX, Problem, read_body
@@ -45,7 +43,7 @@ async def show_told(request: web.Request, desk: Desk, _by: Person) -> web.Respon
     ids = list(dict.fromkeys(filter(None, request.query.get("alerts", "").split(","))))
     if not 1 <= len(ids) <= TOLD_MAX or any(len(id_) > 64 for id_ in ids):
         raise Problem(400, f"alerts: must be 1 to {TOLD_MAX} ids with commas between.")
-    return web.json_response({"told": await desk.ask(partial(Reader.told, ids=ids))})
+    return web.json_response({"told": await desk.told(ids)})
 
 
 async def test_channel(request: web.Request, desk: Desk, by: Person) -> web.Response:

@@ -195,6 +195,7 @@ def test_a_tier_that_reaches_nobody_does_not_hold_a_critical_alert_up(
     shift.watch.stuck("crash", 0, "pager")
     shift.at(590)
     assert shift.told() == expected, "called once, also when its time comes"
+    assert shift.watch.passed_over("crash") == (1 if severity == 4 else 0)
 
 
 def test_where_no_later_tier_calls_otherwise_their_calls_are_kept_for_their_times(shift: Shift) -> None:

@@ -27,15 +27,17 @@ function heldUntil_us(alert, silences) {
   return Math.max(0, ...holding(silences).filter(covers).map((each) => each.until_us));
 }
 
-// The next step of the plan for something that opened at `opened_us`; empty where nobody would be told.
-function stepWords(opened_us, severity) {
+// The next step of the plan for something that opened at `opened_us`; empty where nobody would be told. Where the first
+// `passedOver` tiers could not be reached, the one after them was called at once.
+function stepWords(opened_us, severity, passedOver = 0) {
   const tiers = policy?.tiers[severity] ?? [];
   if (tiers.length === 0) return "";
   const open_s = (now_us() - opened_us) / 1e6;
-  const coming = tiers.find((tier) => tier.after_s > open_s);
+  const coming = tiers.find((tier, number) => tier.after_s > open_s && !(passedOver && number <= passedOver));
   if (coming) return t("escalates", { span: span(coming.after_s - open_s), to: told(coming) });
   const last = tiers.at(-1);
-  return t("tells_again", { span: span(policy.repeat_s - ((open_s - last.after_s) % policy.repeat_s)), to: told(last) });
+  const since_s = (((open_s - last.after_s) % policy.repeat_s) + policy.repeat_s) % policy.repeat_s; // Negative where it was called early.
+  return t("tells_again", { span: span(policy.repeat_s - since_s), to: told(last) });
 }
 
 // The time left until the next step and whom it reaches, or why nobody is told; null where nobody waits.
@@ -50,7 +52,7 @@ export function nextStep(alert, store) {
       return step && t("storm_step", { n: storm.ids.length, step });
     }
     const held_us = heldUntil_us(alert, store.silences);
-    return held_us ? t("held_until", { clock: clock(held_us) }) : stepWords(alert.opened_us, alert.severity);
+    return held_us ? t("held_until", { clock: clock(held_us) }) : stepWords(alert.opened_us, alert.severity, store.told.get(alert.id)?.passed_over);
   }, { class: "escalation" });
 }
 

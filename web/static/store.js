@@ -28,7 +28,7 @@ export class Store extends EventTarget {
   workers = [];
   observed = {}; // Until when every sample of a helmet is kept, by helmet.
   channels = [];
-  told = new Map(); // How the messages about an alert fare, by its id: {delivered, waiting, failed}.
+  told = new Map(); // How the messages about an alert fare, by its id: {delivered, waiting, failed, passed_over}.
   storms = []; // Many helmets that fell silent at once; each is one incident.
   silences = [];
   places = { cities: [], stations: [], known: [] }; // Where riders belong to: [name], [{city, station}]; what lies where: [{name, lat_deg, lon_deg}].
