@@ -9,6 +9,9 @@ from pathlib import Path
 
 VERSION = 7
 
+CACHE_KB = 256
+"""Of each connection, of which a desk has a dozen: with SQLite's own 2 MB each it would grow for days."""
+
 _FIRST = """
 CREATE TABLE IF NOT EXISTS alerts (
     number INTEGER PRIMARY KEY,
@@ -221,6 +224,7 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA foreign_keys = ON")
         # What is forgotten shall be gone from the file, whichever connection last moved it about in there.
         db.execute("PRAGMA secure_delete = ON")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         _prepare(db, path)
     except (OSError, sqlite3.Error) as error:
         raise BookError(f"{path}: cannot be used as the alert book: {error}") from None

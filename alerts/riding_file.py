@@ -4,7 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from alerts.database import transaction
+from alerts.database import CACHE_KB, transaction
 from alerts.duty import Clock
 from alerts.riding_seconds import U8, unpacked
 
@@ -32,7 +32,12 @@ def opened(path: Path) -> sqlite3.Connection:
     path.chmod(0o600)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     # Safe from a killed process; after a power cut the last seconds may be missing, never half.
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "secure_delete = ON",
+        f"cache_size = -{CACHE_KB}",
+    ):
         db.execute(f"PRAGMA {pragma}")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > _VERSION:

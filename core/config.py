@@ -185,7 +185,7 @@ class Storage(Section):
     influxdb: Influx = Influx()
     batch_rows: Annotated[int, Field(ge=1, le=100000)] = 1000
     """Most rows in one write; building a larger one holds up what comes in meanwhile."""
-    drain_factor: Annotated[float, Field(ge=2, le=100)] = 3.0
+    drain_factor: Annotated[float, Field(ge=2, le=100)] = 2.0
     """A backlog goes at most so many times as fast as rows come in, plus 2,000 rows a second."""
 
 

@@ -21,7 +21,6 @@ PEAK_S = 0.3
 """An impact is a sample larger than all within this time of it."""
 _REST_S = ((-4.5, -1.2), (-1.2, -0.3))
 """Where gravity before the impact is taken; the second where the track is too young for the first."""
-_OTHER_MOVES_COUNTS = 5
 _CONTACT_S = (-0.1, 0.3)
 _EARLY_S = (0.55, 0.85)
 _LATE_S = {
@@ -79,7 +78,7 @@ def rest(window: Window, at: int) -> gravity.Posture:
     for start_s, stop_s in _REST_S:
         part = _cut(window, at, start_s, stop_s, at)
         if np.count_nonzero(~np.isnan(part[:, 0])) >= 0.5 * window.fs_hz:
-            stuck = gravity.stuck_axis(part, window.fs_hz, _OTHER_MOVES_COUNTS * window.g_per_count)
+            stuck = gravity.stuck_axis(part, window.fs_hz, window.g_per_count)
             return gravity.posture(part[~np.isnan(part[:, 0])], window.fs_hz, stuck)
     return gravity.UNKNOWN
 

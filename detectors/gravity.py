@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.health import OTHER_MOVES_COUNTS, STUCK_S
+
 Array = npt.NDArray[np.float64]
 
 _FROZEN, _FROZEN_S = 20, 1.0
 """More identical triplets in a row, for so long, are a stale sensor, not stillness: a real part shows noise.
 
 A coarse one shows none for some tenths of a second."""
-_STUCK_S = 2.0
 _LONGEST_G = 3.0
 """A blow of 80 g inside a window would turn its plain mean; the steps of a runner average out below this."""
 _BIN_S = 0.5
@@ -58,14 +59,15 @@ def posture(acc_g: Array, fs_hz: float, stuck: int | None = None) -> Posture:
     return Posture(up, spread_g, vibration_g(a, fs_hz), stuck)
 
 
-def stuck_axis(acc_g: Array, fs_hz: float, moves_g: float) -> int | None:
-    """The only axis that never changes in a window of 2 s or more in which another one deviates by `moves_g` RMS."""
+def stuck_axis(acc_g: Array, fs_hz: float, g_per_count: float) -> int | None:
+    """The only axis that never changes in a window of (n, 3) g that is long enough, and in which another one moves."""
     a = acc_g[~np.isnan(acc_g[:, 0])]
-    if len(a) < _STUCK_S * fs_hz:
+    if len(a) < STUCK_S * fs_hz:
         return None
     still = (a == a[-1]).all(0)
     stuck = np.flatnonzero(still)
-    return int(stuck[0]) if len(stuck) == 1 and a[:, ~still].std(0).max() > moves_g else None
+    moves = len(stuck) == 1 and a[:, ~still].std(0).max() > OTHER_MOVES_COUNTS * g_per_count
+    return int(stuck[0]) if moves else None
 
 
 def frozen(acc_g: Array, fs_hz: float) -> bool:

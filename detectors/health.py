@@ -27,9 +27,9 @@ HEALTH = np.dtype(
 FAULTS = ("frozen", "stuck_axis", "rail", "gain", "units", "spikes", "out_of_range", "drift", "gyro_dead")
 """Bits of `faults`, lowest first."""
 
-_FROZEN_S, _STUCK_S, _RAIL_S, _QUIET_S = 1.0, 2.0, 0.25, 60.0
+_FROZEN_S, STUCK_S, _RAIL_S, _QUIET_S = 1.0, 2.0, 0.25, 60.0
 _FROZEN_SAMPLES = 20
-_OTHER_MOVES_COUNTS = 5.0
+OTHER_MOVES_COUNTS = 5.0
 _RAIL = 0.98
 _QUIET_G = 0.03
 _GAIN = (0.93, 1.07)
@@ -86,7 +86,7 @@ def step(
     """
     s, before = seen.seconds, h["faults"].copy()
     many = seen.samples >= 3
-    moves = seen.largest_std_g > _OTHER_MOVES_COUNTS * seen.g_per_count
+    moves = seen.largest_std_g > OTHER_MOVES_COUNTS * seen.g_per_count
     at_rail = seen.still & (np.abs(seen.mean_g) >= _RAIL * seen.full_scale_g) & many
     stuck = seen.still & moves[:, None] & many & ~at_rail
     h["stuck_s"] = np.where(stuck, h["stuck_s"] + s[:, None], 0)
@@ -105,7 +105,7 @@ def step(
     units = (rest_g > _UNITS[0]) & (rest_g < _UNITS[1]) & (h["quiet_s"] >= _UNITS_S)
     flags = (
         (h["frozen_s"] >= _FROZEN_S) & (h["frozen_s"] * seen.samples / s > _FROZEN_SAMPLES),
-        axes.some(h["stuck_s"] >= _STUCK_S),
+        axes.some(h["stuck_s"] >= STUCK_S),
         h["rail_s"] > _RAIL_S,
         rested & ~units & ((rest_g < _GAIN[0]) | (rest_g > _GAIN[1])),
         units,

@@ -25,7 +25,7 @@ _BREAK_US = 60_000_000
 _EXPIRED_AT_ONCE = 500
 """Most runs ended by silence in one turn: a city that falls silent together must not hold up who is left."""
 _OVERTAKEN_NS = 5_000_000_000
-"""A frame that comes so much after the one that followed it still goes where it belongs: the detector knows more."""
+"""So far behind the newest frame, one that was overtaken goes into the hole it left: its surroundings are known."""
 _FRAME_US_MAX = 2_500_000
 """Longest plausible frame, to judge whether a gap in numbers fits a gap in time."""
 

@@ -52,7 +52,7 @@ class StoreRelay:
         journal: Path,
         batch_rows: int,
         stored: Callable[[list[int], list[Refused]], None],
-        drain_factor: float = 3.0,
+        drain_factor: float = 2.0,
     ) -> None:
         self._open_store = open_store
         self.store: Store | None = None
