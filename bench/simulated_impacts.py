@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import signal
 
 from simulator.impacts import body_fall, drop, head_strike
-from simulator.motion import Motion
+from simulator.pulses import Motion
 from simulator.recordings import Recording, read
 from simulator.sensor import Part, sampled
 
@@ -60,7 +60,7 @@ def recorded(folder: Path, labels: tuple[str, ...]) -> Iterator[Blow]:
 
 
 def _near(r: Recording) -> Array:
-    resultant = np.linalg.norm(r.acc_g.astype(np.float64), axis=1)
+    resultant: Array = np.linalg.norm(r.acc_g.astype(np.float64), axis=1)
     top, reach = int(resultant.argmax()), round(r.fs_hz / 2)
     return resultant[max(0, top - reach) : top + reach]
 
