@@ -50,7 +50,7 @@ class Found:
     """At any stage."""
     confirmed: int = 0
     withdrawn: int = 0
-    """Cancelled or downgraded within 10.5 s of the strike."""
+    """Cancelled or downgraded within 10 s of the strike."""
 
     def add(self, incidents: list[Incident]) -> None:
         """Counts one trial."""
@@ -60,7 +60,7 @@ class Found:
         self.alerted += bool(at)
         self.confirmed += any(i.confirmed_at_s is not None for i in at)
         self.withdrawn += bool(at) and all(
-            i.cancelled_at_s is not None and i.cancelled_at_s <= _BEFORE_S + 10.5 for i in at
+            i.cancelled_at_s is not None and i.cancelled_at_s <= _BEFORE_S + 10 for i in at
         )
 
 
