@@ -330,6 +330,8 @@ class Detection:
     trace: Trace | None = None
     sent_us: int | None = None
     """End of the frame that completed this decision, by the helmet's clock: it cannot have been sent before."""
+    options: dict[str, float] = field(default_factory=dict)
+    """Where the detector's options (`core.config.Detection`) were not the defaults of its version."""
 
     @property
     def key(self) -> str:

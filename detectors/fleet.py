@@ -61,6 +61,9 @@ class Fleet:
         self._params = Params() if params is None else params
         digest = hashlib.blake2b(self._params.model_dump_json().encode(), digest_size=4).hexdigest()
         self._name = f"{VERSION}-{digest}"
+        self._options = {
+            name: float(value) for name, value in self._params.model_dump(exclude_defaults=True).items()
+        }
         self._places = Places(self._params.gate_g)
         self._watches: dict[tuple[int, int], Watch] = {}
         self._spins: dict[tuple[int, int], Window] = {}
@@ -306,6 +309,7 @@ class Fleet:
             self._now_us,
             int(self._params.late_s * 1e6),
             self._name,
+            self._options,
         )
         if rates is not None:
             decisions = [_with_rates(decision, rates) for decision in decisions]

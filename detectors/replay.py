@@ -16,8 +16,8 @@ from detectors.window import Window, most_counts
 def replay(detection: Detection, params: Params | None = None) -> list[Decision]:
     """Every decision up to the one that the message tells, which is the last.
 
-    By the code that made them, from the message's own trace: with the same options it says again what was said then,
-    except what a gyroscope adds, which decides nothing. Other options show what they would have said. Empty where they
+    By the code that made them, from the message's own trace and options: it says again what was said then, except what
+    a gyroscope adds, which decides nothing. Other options (`params`) show what they would have said. Empty where they
     would have said nothing. Raises `ValueError` where the message has no trace.
     """
     trace = detection.trace
@@ -25,7 +25,8 @@ def replay(detection: Detection, params: Params | None = None) -> list[Decision]
         raise ValueError(f"incident {detection.incident} has no trace: nothing to replay")
     first = round((detection.impacts_us[0] - trace.t0_us) * 1000 / trace.period_ns)
     heard = [_frame(detection, trace, *frame) for frame in trace.frames]
-    watch = Watch(_window(trace), trace.full_scale_g, params or Params(), heard, scan=first)
+    params = params or Params.model_validate(detection.options)
+    watch = Watch(_window(trace), trace.full_scale_g, params, heard, scan=first)
     decisions = watch.feed()
     return decisions + watch.settle() if detection.signal_lost else decisions
 

@@ -25,6 +25,7 @@ class Stamp(NamedTuple):
     now_us: int
     late_us: int
     detector: str
+    options: dict[str, float]
 
 
 def detection(decision: Decision, window: Window, frames: list[Frame], stamp: Stamp) -> Detection:
@@ -64,6 +65,7 @@ def detection(decision: Decision, window: Window, frames: list[Frame], stamp: St
         features={name: round(v, 4) for name, v in f.items() if not math.isnan(v) and knows(grade, name)},
         points=decision.points,
         detector=stamp.detector,
+        options=stamp.options,
         trace=_trace(decision, window, frames, stamp, time_us(0)),
         sent_us=next((time_us(f.end) for f in reversed(frames) if f.head == stamp.last), None),
     )

@@ -86,7 +86,7 @@ def _python(adapter: TypeAdapter[T], raw: Any) -> T:
 
 def _forgive(raw: dict[str, Any]) -> dict[str, Any]:
     raw = dict(raw)
-    for name in ("features", "points"):
+    for name in ("features", "points", "options"):
         if isinstance(raw.get(name), dict):
             raw[name] = {key: x for key, x in raw[name].items() if _number(x)}
     if not _number(raw.get("speed_mps")):

@@ -20,7 +20,14 @@ def second_blow():
     return Case(counts, case.impact)
 
 
+def stuck(axis):
+    case = crash(seed=9)
+    case.counts[:, axis] = 0
+    return case
+
+
 CASES = {
+    "an axis is stuck": (stuck(2), {}),
     "head strike": (crash(), {}),
     "rides on": (crash(after="ride"), {}),
     "fall": (crash(peak_g=5.0, width_s=0.25), {}),
@@ -56,6 +63,14 @@ def test_every_version_of_an_incident_is_decided_again_as_it_was(name):
 def through_json(said):
     adapter = TypeAdapter(list[Detection])
     return adapter.validate_json(json.dumps([asdict(d) for d in said], allow_nan=False))
+
+
+def test_a_message_tells_the_options_it_was_made_with():
+    said = through_json(feed(Fleet(Params(alert_points=6.0)), crash().counts))
+    assert said[-1].options == {"alert_points": 6.0}
+    stages = [d.stage for d in said]
+    assert [d.incident.stage for d in replay(said[-1])] == stages
+    assert [d.incident.stage for d in replay(said[-1], Params())] != stages
 
 
 def test_other_options_show_what_they_would_have_said():
