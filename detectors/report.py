@@ -92,7 +92,7 @@ def incident_id(onset: Head) -> str:
 
 
 def _trace(decision: Decision, window: Window, frames: list[Frame], stamp: Stamp, zero_us: int) -> Trace:
-    """From 6 s before the first impact to 10 s after the last, as far as the decision saw, with what it rests on."""
+    """From 10 s before the first impact to 10 s after the last, as far as the decision saw, with what it rests on."""
     impacts = decision.incident.impacts
     start = max(impacts[0].at - math.ceil(PRE_S * window.fs_hz), window.base)
     stop = min(decision.end, impacts[-1].at + math.ceil(HORIZONS_S[-1] * window.fs_hz))

@@ -19,10 +19,10 @@ from detectors.spin import SpinRing
 from detectors.wear import WEAR, resumed
 from detectors.window import most_counts
 
-PRE_S = 6.0
+PRE_S = 10.0
 """Seconds before an impact that its features and its trace need."""
-RING_S = 8.1
-"""What is before an impact, and a frame of 2 s in one piece."""
+RING_S = 11.1
+"""What is before an impact, and a frame of 1 s in one piece."""
 CONTEXT_S = 10.0
 """Speeds of so long before an impact say whether it rode."""
 CONTEXT = 16
@@ -30,7 +30,7 @@ CONTEXT = 16
 wear stays the same, with the first speed that one of them knows; so the newest 16 always reach back `CONTEXT_S`."""
 
 _PER_SLOT = (
-    *("counts", "missing", "head", "begin", "received_us", "watched", "_hole"),
+    *("counts", "_missing", "head", "begin", "received_us", "watched", "_hole"),
     *("frame_index", "frame_end", "frame_speed", "frame_worn", "_frames", "epoch_us"),
     *("newest", "learned", "clock_us", "wear", "health", "noise", "calibration", "gyro"),
 )
@@ -39,7 +39,7 @@ I64 = npt.NDArray[np.int64]
 
 
 class Ring:
-    """Memory of many helmets with the same rate, range and scale: 7 kB each at 100 Hz, 9 kB with a gyroscope."""
+    """Memory of many helmets with the same rate, range and scale: 8 kB each at 100 Hz, 9.5 kB with a gyroscope."""
 
     def __init__(self, period_ns: int, full_scale_g: float, g_per_count: float, gate_g: float) -> None:
         self.period_ns = period_ns
@@ -58,7 +58,8 @@ class Ring:
         """Number of the next sample, -1 before the first."""
         self.begin = np.zeros(0, np.int64)
         """Number of the track's first sample."""
-        self.missing = np.zeros((0, self.length), np.bool_)
+        self._missing = np.zeros((0, -(-self.length // 8)), np.uint8)
+        """A bit for each sample of the ring."""
         self._hole = np.zeros(0, np.int64)
         """Number of the sample after the newest hole; the flags above matter only within a ring's length of it."""
         self.received_us = np.zeros(0, np.int64)
@@ -112,7 +113,7 @@ class Ring:
             self._free += range(new - 1, old - 1, -1)
         slots = np.array([self._free.pop() for _ in range(many)], np.int64)
         self.head[slots] = -1
-        self.missing[slots] = False
+        self._missing[slots] = 0
         self._hole[slots] = -self.length
         self.received_us[slots] = 0
         self.watched[slots] = False
@@ -186,8 +187,7 @@ class Ring:
         runs.write(self.counts, slot, index, acc)
         holed = index - self._hole[slot] < self.length
         if holed.any():
-            at = (index[holed, None] + np.arange(many)) % self.length
-            self.missing[slot[holed, None], at] = False
+            self._flag(slot[holed], index[holed, None] + np.arange(many), False)
         self.head[slot] = index + many
         part = acc.astype(np.float32)
         part *= part
@@ -199,10 +199,9 @@ class Ring:
         number = index + np.arange(len(acc))
         oldest = max(int(self.begin[slot]), int(self.head[slot]) - self.length)
         within = (number >= oldest) & (number < self._hole[slot])
-        new = np.flatnonzero(within & self.missing[slot, number % self.length])
-        at = number[new] % self.length
-        self.counts[slot, at] = acc[new]
-        self.missing[slot, at] = False
+        new = np.flatnonzero(within & self._flags(slot, number))
+        self.counts[slot, number[new] % self.length] = acc[new]
+        self._flag(np.array([slot]), number[None, new], False)
         return new
 
     def _tear(self, slot: int, index: int) -> None:
@@ -211,9 +210,20 @@ class Ring:
             self.begin[slot] = index
             return
         hole = np.arange(max(int(self.head[slot]), index - self.length), index)
-        self.missing[slot, hole % self.length] = True
+        self._flag(np.array([slot]), hole[None], True)
         self.counts[slot, hole % self.length] = 0
         self._hole[slot] = index
+
+    def _flag(self, slot: I64, number: I64, missing: bool) -> None:
+        """Says of some samples, (K, n) by their number, of distinct slots whether they are missing."""
+        bits = np.unpackbits(self._missing[slot], axis=1, count=self.length)
+        bits[np.arange(len(slot))[:, None], number % self.length] = missing
+        self._missing[slot] = np.packbits(bits, axis=1)
+
+    def _flags(self, slot: int, number: I64) -> npt.NDArray[np.bool_]:
+        """Which samples of a slot are flagged as missing."""
+        bits = np.unpackbits(self._missing[slot], count=self.length).astype(np.bool_)
+        return np.asarray(bits[number % self.length])
 
     def hits(self, acc: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
         """Which samples of (n, 3) counts pass the gate."""
@@ -223,8 +233,9 @@ class Ring:
 
     def read(self, slot: int, start: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
         """The samples from number `start` to the head, (n, 3) counts, and which of them are missing."""
-        at = np.arange(start, int(self.head[slot])) % self.length
-        return self.counts[slot, at], self.missing[slot, at] & (start - self._hole[slot] < self.length)
+        number = np.arange(start, int(self.head[slot]))
+        missing = self._flags(slot, number) & (start - self._hole[slot] < self.length)
+        return self.counts[slot, number % self.length], missing
 
     def context(self, slot: int) -> list[tuple[int, int, float, int]]:
         """(first sample, sample after the last, speed, worn) of what is remembered, oldest first."""

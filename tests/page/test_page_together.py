@@ -297,7 +297,9 @@ def test_a_silence_shows_what_it_covers_before_it_begins_and_can_be_ended(
     expect(page.locator(".silence-preview")).to_contain_text(
         "影响 1 顶头盔（SF-000001），其中 1 起报警未结束"
     )
-    expect(page.locator(".silence-preview")).to_contain_text("严重、危急、佩戴中（或佩戴未知）的撞击和摔倒、求救按钮")
+    expect(page.locator(".silence-preview")).to_contain_text(
+        "严重、危急、佩戴中（或佩戴未知）的撞击和摔倒、求救按钮"
+    )
     page.fill("#silences [name=helmets]", "SF-000003")
     # Another scope has to be looked at anew.
     expect(start).to_be_disabled()
