@@ -16,12 +16,12 @@ class Trend(NamedTuple):
     @property
     def flat(self) -> bool:
         """Whether the interval holds zero."""
-        return self.low <= 0 <= self.high
+        return bool(self.low <= 0 <= self.high)
 
     @property
     def grows(self) -> bool:
         """Whether the whole interval is above zero."""
-        return self.low > 0
+        return bool(self.low > 0)
 
 
 def trend(t: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Trend:

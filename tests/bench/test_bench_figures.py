@@ -1,5 +1,7 @@
 """The figures of a long run: slopes that do not promise too much, percentiles with their uncertainty, peaks kept."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,3 +123,10 @@ def test_a_crash_whose_blow_was_never_sent_is_not_missed() -> None:
     rode_on = Ledger(sent, set(sent), [crash])
     assert [c.helmet for c in reconcile(followed(stopped), [], []).missed] == []
     assert [c.helmet for c in reconcile(followed(rode_on), [], []).missed] == ["SF-1"]
+
+
+def test_what_a_trend_says_can_be_written_down() -> None:
+    t = np.arange(60) / 60
+    for values in (np.zeros(60), t, np.random.default_rng(1).normal(size=60)):
+        found = trend(t, values)
+        assert json.loads(json.dumps([found.flat, found.grows])) == [found.flat, found.grows]
