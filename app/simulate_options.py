@@ -18,19 +18,8 @@ MODES: dict[str, set[str]] = {
     "--play with --export": {"tape_path", "export_to"},
     "--play": {"tape_path", "speed", "as_new", "as_json", "config_path"},
     "--listen": {"topics", "record", "duration_s", "config_path"},
-    "--crowd": {
-        *(
-            "crowd",
-            "helmets",
-            "seed",
-            "duration_s",
-            "ramp_s",
-            "connections",
-            "ledger",
-            "as_json",
-            "config_path",
-        )
-    },
+    "--crowd": {"crowd", "helmets", "seed", "duration_s", "ramp_s", "connections", "ledger", "as_json"}
+    | {"config_path"},
     "a scenario": {"scenario", "speed", "seed", "plot", "record", "ledger", "as_json"},
     "a scenario with --config": {"scenario"} | _FLEET | _BROKER,
     "a scenario with --dry-run": {"scenario"} | _FLEET | _DRY,

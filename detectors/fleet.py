@@ -204,10 +204,8 @@ class Fleet:
         new = index + many > ring.head[slot]
         out: list[Detection] = []
         if not new.all():
-            old = np.flatnonzero(~new).tolist()
-            out += [
-                d for k in old for d in self._fill(kind, int(slot[k]), frames, int(rows[k]), int(index[k]))
-            ]
+            for k in np.flatnonzero(~new).tolist():
+                out += self._fill(kind, int(slot[k]), frames, int(rows[k]), int(index[k]))
             rows, slot, index = rows[new], slot[new], index[new]
         if not len(rows):
             return out

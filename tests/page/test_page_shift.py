@@ -53,13 +53,19 @@ def test_a_session_that_ends_elsewhere_brings_the_sign_in_form_and_says_so(
     expect(page.locator(".fault")).to_contain_text("登录已过期")
 
 
-def test_a_new_alert_appears_by_itself_is_counted_and_sounds_until_taken(
-    desk: RealDesk, browsers: Browsers
-) -> None:
+def with_sound(desk: RealDesk, browsers: Browsers) -> Page:
+    """A page of somebody who has signed in, with its sound on and its tones counted."""
     page = browsers.open(desk.url)
     page.evaluate(COUNT_TONES)
     sign_in(page, "wang", desk.passwords["wang"])
     expect(page.locator("#app")).to_have_attribute("data-sound", "on")
+    return page
+
+
+def test_a_new_alert_appears_by_itself_is_counted_and_sounds_until_taken(
+    desk: RealDesk, browsers: Browsers
+) -> None:
+    page = with_sound(desk, browsers)
     page.evaluate("tones.length = 0")
     desk.crash(severity=3)
     expect(page.locator("#banner")).to_have_attribute("data-count", "1")
@@ -83,10 +89,7 @@ def test_a_new_alert_appears_by_itself_is_counted_and_sounds_until_taken(
 def test_who_has_an_alert_keeps_it_when_it_turns_out_worse_and_hears_of_it(
     desk: RealDesk, browsers: Browsers
 ) -> None:
-    page = browsers.open(desk.url)
-    page.evaluate(COUNT_TONES)
-    sign_in(page, "wang", desk.passwords["wang"])
-    expect(page.locator("#app")).to_have_attribute("data-sound", "on")
+    page = with_sound(desk, browsers)
     first = desk.crash(severity=3)
     row(page, 1).locator(".acknowledge").click()
     expect(row(page, 1)).to_have_attribute("data-state", "acknowledged")
