@@ -63,9 +63,8 @@ class Plan:
 
 
 def plan(alert: Alert, policy: Policy, now_us: int, unheard: int = 0) -> Plan:
-    """What is due for one alert as it stands; of a critical one the first `unheard` tiers could not be reached."""
+    """What is due for one alert as it stands; the first `unheard` tiers of a critical one could not be reached."""
     tiers = policy.tiers[alert.severity]
-    unheard = unheard if alert.severity >= CRITICAL else 0
     if alert.state is State.PENDING:
         if alert.severity < CRITICAL:
             return Plan([])

@@ -62,7 +62,7 @@ class Watch:
     def passed_over(self, alert_id: str) -> int:
         """How many tiers of an alert, from the first on, cannot be reached, so that the next was called at once."""
         alert = self._alerts.get(alert_id)
-        return 0 if alert is None or alert.severity < CRITICAL else self._unheard(alert)
+        return 0 if alert is None else self._unheard(alert)
 
     def silence(self, silences: Iterable[Silence]) -> None:
         """From now on these silences hold; every live alert is looked at anew."""
@@ -117,10 +117,12 @@ class Watch:
         return [notice for call in found.due for notice in self._notices(alert, call)]
 
     def _unheard(self, alert: Alert) -> int:
-        """How many tiers, from the first on, none of whose channels gets a call through.
+        """How many tiers of a critical alert, from the first on, none of whose channels gets a call through.
 
         None where no later tier calls otherwise: the same call again at once would be lost as well.
         """
+        if alert.severity < CRITICAL:
+            return 0
         stuck, count = self._stuck.get(alert.id, set()), 0
         tiers = self.policy.tiers[alert.severity]
         for number, tier in enumerate(tiers):
